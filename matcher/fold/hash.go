@@ -1,0 +1,98 @@
+package fold
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"unicode/utf8"
+	"unsafe"
+)
+
+// Odd constants with well-spread bits (the fractional parts of the golden ratio and of two square roots).
+const (
+	mixWord = 0x9E3779B97F4A7C15
+	mixTail = 0xD6E8FEB86659FD93
+	mixWide = 0xA0761D6478BD642F
+)
+
+// mix folds the 128-bit product of a and b.
+func mix(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a, b)
+	return hi ^ lo
+}
+
+// Hash is the hash of folded bytes, as tokens carry it: ASCII eight bytes a step, anything else four 16-bit units a step.
+func Hash(folded []byte) uint64 {
+	if !wide(folded) {
+		return hashASCII(folded)
+	}
+	h, x, n := table.seed^mixWide, uint64(0), uint(0)
+	unit := func(u uint16) {
+		x |= uint64(u) << (16 * n)
+		if n++; n == 4 {
+			h, x, n = mix(h^x, mixWord), 0, 0
+		}
+	}
+	for _, r := range string(folded) {
+		if r >= 0x10000 {
+			unit(uint16(r >> 16))
+		}
+		unit(uint16(r))
+	}
+	return mix(h^x, mixTail^uint64(n))
+}
+
+func hashASCII(b []byte) uint64 {
+	h := table.seed
+	for len(b) >= 8 {
+		h = mix(h^binary.LittleEndian.Uint64(b), mixWord)
+		b = b[8:]
+	}
+	return mix(h^little(b), mixTail^uint64(len(b)))
+}
+
+// Heads gives the key by which tokens that begin with the folded prefix are found, and the mask under which a token's Head equals it. A token whose
+// folded form is all ASCII carries its first four letters as bytes; any other carries its first two runes as 16-bit units, so an ASCII prefix has a
+// second form for words such as "straßenverkehrsamt" in mixed script: ask with wide set.
+func Heads(folded []byte, wide bool) (key, mask uint32) {
+	if !wide {
+		return uint32(little(folded[:min(4, len(folded))])), maskBytes(len(folded))
+	}
+	n := uint(0)
+	for _, r := range string(folded) {
+		if n == 2 {
+			break
+		}
+		key |= uint32(uint16(r)) << (16 * n)
+		n++
+	}
+	if n == 1 {
+		return key, 0xFFFF
+	}
+	return key, 0xFFFFFFFF
+}
+
+func maskBytes(n int) uint32 {
+	if n >= 4 {
+		return 0xFFFFFFFF
+	}
+	return 1<<(8*n) - 1
+}
+
+func little(b []byte) (x uint64) {
+	for i, c := range b[:min(8, len(b))] {
+		x |= uint64(c) << (8 * i)
+	}
+	return x
+}
+
+func wide(b []byte) bool {
+	for _, c := range b {
+		if c >= utf8.RuneSelf {
+			return true
+		}
+	}
+	return false
+}
+
+// bytesOf reads a string as bytes without a copy; nothing here writes to them.
+func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
