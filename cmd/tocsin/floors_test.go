@@ -54,7 +54,7 @@ func floors() []room {
 			dir: "cmd/tocsin", floor: 4, ours: []string{"*"},
 			outside: []string{"github.com/spf13/cobra", "golang.org/x/term", "code.dny.dev/ssrf", "github.com/prometheus/client_golang"},
 		},
-		{dir: ".ci/test", floor: 1},
+		{dir: "cmd/test", floor: 1},
 	}
 }
 
@@ -77,7 +77,7 @@ func aloneStd() map[string][]string {
 	return map[string][]string{
 		"os/signal":      {"cmd/tocsin"},
 		"net/http/pprof": {"cmd/tocsin"},
-		"os/exec":        {".ci/test"},
+		"os/exec":        {"cmd/test"},
 		"testing":        {"bus/bustest", "notifier/notifiertest"},
 		"unsafe":         nil,
 		"plugin":         nil,

@@ -393,7 +393,7 @@ func blankImports(t *tree, f *folder, s *source) (out []string) {
 }
 
 func roots(t *tree, f *folder, s *source) (out []string) {
-	if strings.HasPrefix(f.dir, "cmd/") || strings.HasPrefix(f.dir, ".ci/") || f.forTests() {
+	if strings.HasPrefix(f.dir, "cmd/") || f.forTests() {
 		return nil
 	}
 	name := importName(s, "context")
@@ -645,7 +645,7 @@ func clients(t *tree, f *folder, s *source) (out []string) {
 }
 
 func globalLoggers(t *tree, f *folder, s *source) (out []string) {
-	if strings.HasPrefix(f.dir, "cmd/") || strings.HasPrefix(f.dir, ".ci/") || f.forTests() {
+	if strings.HasPrefix(f.dir, "cmd/") || f.forTests() {
 		return nil
 	}
 	for _, im := range s.ast.Imports {

@@ -2,8 +2,8 @@
 // set (one line), and how many tests passed, failed and were skipped (the last line). It promises to fail when a test, a build or a package fails,
 // when no test ran, and when a data test was left out although TOCSIN_DATA is set. Which tests exist is left to the packages.
 //
-//	go run ./.ci/test                        every package
-//	go run ./.ci/test -race -short ./bus     go test's flags race, short, run, count and timeout
+//	go run ./cmd/test                        every package
+//	go run ./cmd/test -race -short ./bus     go test's flags race, short, run, count and timeout
 package main
 
 import (
@@ -63,7 +63,7 @@ func parse(args []string) (opts, packages []string, err error) {
 	}
 	fs.Visit(func(f *flag.Flag) { opts = append(opts, "-"+f.Name+"="+f.Value.String()) })
 	if fs.NArg() == 0 {
-		return opts, []string{"./...", "./.ci/test"}, nil
+		return opts, []string{"./..."}, nil
 	}
 	return opts, fs.Args(), nil
 }
