@@ -5,6 +5,8 @@
 package watchlist
 
 import (
+	"fmt"
+
 	"tocsin/news"
 	"tocsin/news/strict"
 )
@@ -129,8 +131,11 @@ type Weight struct {
 	Points int
 }
 
-// Expr is a node of a parsed query.
-type Expr interface{ expr() }
+// Expr is a node of a parsed query. String writes its canonical form, which parses back to the same tree.
+type Expr interface {
+	fmt.Stringer
+	expr()
+}
 
 // The nodes of a query.
 type (
