@@ -1,0 +1,48 @@
+# Shortcuts. Nothing here is needed: each line is a plain go command or a script of .ci.
+include .ci/tools
+FUZZTIME ?= 5s
+BENCH    ?= .
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+
+.PHONY: help build test race vet fmt lint fuzz bench e2e image ci clean
+
+help:
+	@sed -n 's/^\([a-z0-9]*\):.*## /\1	/p' Makefile
+
+build: ## the program, in dist/
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o dist/tocsin ./cmd/tocsin
+
+test: ## all tests; TOCSIN_DATA=folder brings the data tests in
+	go run ./cmd/test
+
+race: ## all tests under the race detector, without the heavy ones
+	go run ./cmd/test -race -short
+
+vet: ## go vet
+	go vet ./...
+
+fmt: ## format every Go file
+	go run $(GOFUMPT) -w .
+
+lint: vet ## what CI asks of style: vet, staticcheck, gofumpt
+	go run $(STATICCHECK) ./...
+	@out=$$(go run $(GOFUMPT) -l .) && { test -z "$$out" || { echo "run make fmt on:"; echo "$$out"; exit 1; }; }
+
+fuzz: ## every fuzz target for FUZZTIME each
+	FUZZTIME=$(FUZZTIME) .ci/fuzz
+
+bench: ## benchmarks whose name matches BENCH; TOCSIN_DATA=folder brings the data ones in
+	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+e2e: ## the program against its simulated newsroom
+	go run ./cmd/tocsin demo --for 45s
+
+image: ## the container image tocsin:dev
+	docker build -f deploy/Dockerfile --build-arg VERSION=$(VERSION) -t tocsin:dev .
+
+ci: ## everything that must hold before a change goes in
+	.ci/run
+
+clean: ## remove what the targets made
+	rm -rf dist
+	find . -name '*.test' -o -name '*.prof' | xargs rm -f
