@@ -1,0 +1,258 @@
+package newsroom
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"tocsin/news"
+)
+
+// States of a Row.
+const (
+	Alerted   = "alerted"   // a webhook told it, with every id that the truth asks for
+	Folded    = "folded"    // told by another item of the same story
+	Missed    = "missed"    // served, but not told
+	Partial   = "partial"   // told, but without an id that the truth asks for
+	False     = "false"     // told, although nothing of that watchlist is mentioned, or with an id that is not
+	Waiting   = "waiting"   // not served yet
+	Duplicate = "duplicate" // told as new more than once
+)
+
+// Row is the verdict on one item for one watchlist.
+type Row struct {
+	Item      Item
+	Watchlist string
+	State     string
+	Want      []string      // ids of this watchlist in the truth
+	Got       []string      // ids that the alerts named
+	Latency   time.Duration // from first served to first told; 0 when not told
+	Webhooks  []string      // webhook ids that told it as new
+}
+
+// Report says how what came out at the webhook compares with the truth. Counts are of pairs of item and watchlist, of the judged lists only.
+type Report struct {
+	Planted    int // pairs that the truth asks for
+	Alerted    int
+	Folded     int
+	Missed     int // Missed and Partial rows
+	False      int
+	Duplicates int // rows told as new under two webhook ids
+	Repeats    int // webhook ids that were taken in more than once
+	Waiting    int // pairs whose item was not served yet
+	Splits     int // stories of the truth that were told as new more than once; a matter of taste, not of OK
+	Unread     int // webhook bodies that could not be read
+	Forged     int // requests with a wrong signature
+	P50, P99   time.Duration
+	Rows       []Row // sorted by state, item and watchlist
+}
+
+// Judged are the watchlists whose every mention is part of the truth. Places and people occur all over the texts and are left out.
+func Judged() []string {
+	return []string{"armed-groups", "borders", "corridors", "diplomacy", "separatism", "technology"}
+}
+
+// OK is true when everything planted was told, nothing else was, and nothing twice.
+func (r Report) OK() bool {
+	return r.Missed+r.False+r.Duplicates+r.Repeats+r.Waiting+r.Unread+r.Forged == 0 && r.Planted > 0
+}
+
+type pair struct{ url, list string }
+
+// told is what the webhooks said about one pair.
+type told struct {
+	ids   map[string]bool
+	first time.Time
+	fresh map[string]bool // webhook ids of kind first
+}
+
+// Report judges what came until now. judged nil means Judged().
+func (w *World) Report(judged []string) Report {
+	if judged == nil {
+		judged = Judged()
+	}
+	r := Report{Forged: w.Forged()}
+	seen := w.told(judged, &r)
+	stories := map[pair]int{}
+	var lat []time.Duration
+	for _, it := range w.items {
+		for _, list := range judged {
+			row := w.judge(it, list, seen)
+			if row.State == "" {
+				continue
+			}
+			if row.Latency > 0 {
+				lat = append(lat, row.Latency)
+			}
+			if it.Story != "" && len(row.Webhooks) > 0 {
+				stories[pair{it.Story, list}]++
+			}
+			r.Rows = append(r.Rows, row)
+		}
+	}
+	w.foldStories(r.Rows)
+	r.count()
+	for _, n := range stories {
+		if n > 1 {
+			r.Splits++
+		}
+	}
+	r.P50, r.P99 = quantile(lat, 0.50), quantile(lat, 0.99)
+	return r
+}
+
+func (w *World) told(judged []string, r *Report) map[pair]*told {
+	seen := map[pair]*told{}
+	kept := map[string]int{}
+	for _, h := range w.Hits() {
+		if !h.Kept {
+			continue
+		}
+		if kept[h.ID]++; kept[h.ID] == 2 {
+			r.Repeats++
+		}
+		if h.Err != nil {
+			r.Unread++
+		}
+		for _, a := range h.Alerts {
+			if !slices.Contains(judged, a.Watchlist) {
+				continue
+			}
+			p := pair{a.URL, a.Watchlist}
+			t := seen[p]
+			if t == nil {
+				t = &told{ids: map[string]bool{}, fresh: map[string]bool{}, first: h.At}
+				seen[p] = t
+			}
+			for _, id := range a.IDs {
+				t.ids[id] = true
+			}
+			if a.Kind == news.KindFirst {
+				t.fresh[h.ID] = true
+			}
+		}
+	}
+	return seen
+}
+
+// judge gives the row of one pair; State "" when there is nothing to say.
+func (w *World) judge(it *item, list string, seen map[pair]*told) Row {
+	row := Row{Item: it.Item, Watchlist: list, Want: w.of(list, it.Expect)}
+	row.Item.URL = it.url
+	t := seen[pair{it.url, list}]
+	switch {
+	case t == nil && len(row.Want) == 0:
+		return row
+	case t == nil && it.served().IsZero():
+		row.State = Waiting
+		return row
+	case t == nil:
+		row.State = Missed
+		return row
+	}
+	row.Got, row.Webhooks = w.of(list, news.SortedKeys(t.ids)), news.SortedKeys(t.fresh)
+	if s := it.served(); !s.IsZero() {
+		row.Latency = t.first.Sub(s)
+	}
+	extra := slices.ContainsFunc(row.Got, func(id string) bool { return !slices.Contains(it.Expect, id) && !slices.Contains(it.Allow, id) })
+	lacks := len(t.ids) > 0 && slices.ContainsFunc(row.Want, func(id string) bool { return !t.ids[id] })
+	switch {
+	case extra || len(row.Want) == 0 && len(w.of(list, it.Allow)) == 0:
+		row.State = False
+	case lacks:
+		row.State = Partial
+	case len(row.Webhooks) > 1:
+		row.State = Duplicate
+	default:
+		row.State = Alerted
+	}
+	return row
+}
+
+// of keeps the ids that belong to list. Ids of which the script knows nothing stay: they were not foreseen.
+func (w *World) of(list string, ids []string) []string {
+	var out []string
+	for _, id := range ids {
+		if l, ok := w.lists[id]; !ok || l == list {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// foldStories turns Missed into Folded where another item of the story told the same watchlist.
+func (w *World) foldStories(rows []Row) {
+	ok := map[pair]bool{}
+	for _, r := range rows {
+		if r.Item.Story != "" && (r.State == Alerted || r.State == Duplicate || r.State == Partial) {
+			ok[pair{r.Item.Story, r.Watchlist}] = true
+		}
+	}
+	for i, r := range rows {
+		if r.State == Missed && ok[pair{r.Item.Story, r.Watchlist}] {
+			rows[i].State = Folded
+		}
+	}
+}
+
+func (r *Report) count() {
+	for _, row := range r.Rows {
+		if len(row.Want) > 0 {
+			r.Planted++
+		}
+		switch row.State {
+		case Alerted:
+			r.Alerted++
+		case Folded:
+			r.Folded++
+		case Missed, Partial:
+			r.Missed++
+		case False:
+			r.False++
+		case Waiting:
+			r.Waiting++
+		}
+		if len(row.Webhooks) > 1 {
+			r.Duplicates++
+		}
+	}
+	slices.SortStableFunc(r.Rows, func(a, b Row) int {
+		return strings.Compare(a.State+"\x00"+a.Item.ID+"\x00"+a.Watchlist, b.State+"\x00"+b.Item.ID+"\x00"+b.Watchlist)
+	})
+}
+
+func quantile(d []time.Duration, q float64) time.Duration {
+	if len(d) == 0 {
+		return 0
+	}
+	d = slices.Sorted(slices.Values(d))
+	return d[min(len(d)-1, int(q*float64(len(d))))]
+}
+
+// Table renders the report for a terminal: the counts, and one line for each row that is not as it should be.
+func (r Report) Table() string {
+	var b bytes.Buffer
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "planted\talerted\tfolded\tmissed\tfalse\tduplicate\trepeats\twaiting\tp50\tp99")
+	fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", r.Planted, r.Alerted, r.Folded, r.Missed, r.False, r.Duplicates, r.Repeats, r.Waiting,
+		r.P50.Round(time.Millisecond), r.P99.Round(time.Millisecond))
+	_ = w.Flush() // into memory
+	bad := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	head := false
+	for _, row := range r.Rows {
+		if row.State == Alerted || row.State == Folded {
+			continue
+		}
+		if !head {
+			fmt.Fprintln(bad, "\nstate\twatchlist\titem\tlang\toutlet\twant\tgot")
+			head = true
+		}
+		fmt.Fprintf(bad, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", row.State, row.Watchlist, row.Item.ID, row.Item.Lang, row.Item.Outlet,
+			orElse(strings.Join(row.Want, ","), "-"), orElse(strings.Join(row.Got, ","), "-"))
+	}
+	_ = bad.Flush()
+	return b.String()
+}
