@@ -4,6 +4,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"tocsin/news"
@@ -117,7 +118,7 @@ func toKebab(s string) string {
 
 func (b *builder) checkFileName(id strict.Text) {
 	name, ok := strings.CutSuffix(path.Base(filepath.ToSlash(b.list.File)), ".yaml")
-	if ok && id.Value != "" && name != id.Value {
+	if ok && kebab.MatchString(id.Value) && name != id.Value {
 		b.add(id.Pos, "write id: "+name+", or rename the file to "+id.Value+".yaml", "list id %q differs from the file name", id.Value)
 	}
 }
@@ -136,10 +137,21 @@ func (b *builder) severity(t strict.Text, otherwise news.Severity) news.Severity
 
 // orKnown is the next step for an unknown word: the nearest known one, or all of them.
 func orKnown(word string, known []string) string {
-	if g := strict.Guess(word, known); g != "" {
+	if g := guess(word, known); g != "" {
 		return `did you mean "` + g + `"?`
 	}
 	return "known: " + strings.Join(known, ", ")
+}
+
+// guess is strict.Guess that also forgives two neighbouring letters in the wrong order.
+func guess(word string, known []string) string {
+	for i := 1; i < len(word); i++ {
+		swapped := word[:i-1] + word[i:i+1] + word[i-1:i] + word[i+1:]
+		if slices.Contains(known, swapped) {
+			return swapped
+		}
+	}
+	return strict.Guess(word, known)
 }
 
 func (b *builder) labels(raw rawLabels) map[string]string {
@@ -188,7 +200,7 @@ func (b *builder) contexts(raw rawContexts) {
 		if !kebab.MatchString(x.Name) {
 			b.add(c.Name.Pos, "write lower-case letters and digits joined by hyphens", "context name %q cannot be used as $name", x.Name)
 		}
-		if len(x.Terms) == 0 {
+		if len(c.Terms.Items) == 0 && !c.Terms.Bad {
 			b.add(c.Name.Pos, "list words in it or remove it", "context %q holds no words", x.Name)
 		}
 		b.list.Contexts[x.Name] = x
@@ -232,7 +244,7 @@ func (b *builder) sentences(flag, ignore []rawSentence) (f, i []Sentence) {
 	}
 	for _, s := range i {
 		if wanted[s.Text] {
-			b.add(s.Pos, "keep it in one of the two", "the sentence stands under flag: and under ignore:")
+			b.add(s.Pos, "keep it in one of the two", "the sentence stands under both flag and ignore")
 		}
 	}
 	return f, i

@@ -158,7 +158,7 @@ func (r *refs) term(t Term) {
 
 // guess is the next step for an unknown reference.
 func (r *refs) guess(name string, known []string, mark, otherwise string) string {
-	if g := strict.Guess(name, known); g != "" {
+	if g := guess(name, known); g != "" {
 		return "did you mean " + mark + g + "?"
 	}
 	return otherwise

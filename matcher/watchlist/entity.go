@@ -1,9 +1,8 @@
 package watchlist
 
 import (
+	"slices"
 	"strings"
-
-	"tocsin/news/strict"
 )
 
 func (b *builder) entity(raw *rawEntity) *Entity {
@@ -21,7 +20,7 @@ func (b *builder) entity(raw *rawEntity) *Entity {
 	if e.Name == "" {
 		b.add(raw.Pos, "add name: as people should read it in alerts", "entity %q has no name", raw.ID.Value)
 	}
-	if e.Kind != "" && !contains(Kinds(), e.Kind) {
+	if e.Kind != "" && !slices.Contains(Kinds(), e.Kind) {
 		b.add(raw.Kind.Pos, orKnown(e.Kind, Kinds()), "unknown kind %q", e.Kind)
 	}
 	e.Flag, e.Ignore = b.sentences(raw.Flag, raw.Ignore)
@@ -35,17 +34,8 @@ func (b *builder) entity(raw *rawEntity) *Entity {
 	return e
 }
 
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
-}
-
 func (b *builder) checkEntity(raw *rawEntity, e *Entity) {
-	if len(raw.Aliases.Items) == 0 {
+	if len(raw.Aliases.Items) == 0 && !raw.Aliases.Bad {
 		b.add(raw.Pos, "add aliases: with at least one written form, as in {en: [name]}", "entity %q has no aliases", e.ID.Value)
 	}
 	if len(e.Flag) == 0 && len(raw.Flag) == 0 {
@@ -77,8 +67,8 @@ func (b *builder) condition(raw *rawCondition, key string) *Condition {
 		return nil
 	}
 	c := &Condition{Pos: raw.Pos, Any: b.terms(raw.Any), All: b.terms(raw.All), Within: b.within(raw.Within)}
-	if len(raw.Any.Items)+len(raw.All.Items) == 0 {
-		b.add(raw.Pos, "list words, as in "+key+": [kashmir, militant*], or remove it", "%s: has nothing in it", key)
+	if len(raw.Any.Items)+len(raw.All.Items) == 0 && !raw.Any.Bad && !raw.All.Bad {
+		b.add(raw.Pos, "list words, as in "+key+": [kashmir, militant*], or remove it", "%s has nothing in it", key)
 	}
 	return c
 }
@@ -87,7 +77,7 @@ func (b *builder) within(raw *rawInt) int {
 	if raw == nil {
 		return 0
 	}
-	if raw.N < 1 || raw.N > MaxWithin {
+	if !raw.Bad && (raw.N < 1 || raw.N > MaxWithin) {
 		b.add(raw.Pos, "write the distance in words, or leave it out for anywhere in the item", "within %d is out of range 1 to %d", raw.N, MaxWithin)
 	}
 	return raw.N
@@ -123,7 +113,7 @@ func (b *builder) aliasCase(raw *rawAlias, a *Alias) {
 	a.Exact = raw.Case.Value == "exact"
 	if !a.Exact {
 		next := `write case: exact, or leave it out`
-		if strict.Guess(raw.Case.Value, []string{"exact"}) != "" {
+		if guess(raw.Case.Value, []string{"exact"}) != "" {
 			next = `did you mean "exact"?`
 		}
 		b.add(raw.Case.Pos, next, "unknown case %q", raw.Case.Value)

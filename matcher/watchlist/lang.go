@@ -25,7 +25,7 @@ var langNames = map[string]string{
 	"turkmen": "tk", "tuk": "tk", "turkish": "tr", "tur": "tr", "french": "fr", "fra": "fr", "german": "de", "deu": "de", "spanish": "es",
 	"spa": "es", "balochi": "bal", "baloch": "bal", "punjabi": "pa", "sindhi": "sd", "kashmiri": "ks", "uyghur": "ug", "uighur": "ug",
 	"kyrgyz": "ky", "kazakh": "kk", "japanese": "ja", "jp": "ja", "korean": "ko", "kp": "ko", "ua": "uk", "ukrainian": "uk", "hebrew": "he", "iw": "he",
-	"all": AnyLang, "*": AnyLang, "und": AnyLang, "mul": AnyLang, "xx": AnyLang,
+	"all": AnyLang, "*": AnyLang, "und": AnyLang, "mul": AnyLang,
 }
 
 // Langs lists the language codes that a list may use, sorted, without AnyLang.

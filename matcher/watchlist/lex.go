@@ -196,7 +196,7 @@ func (l *lexer) field(off int, name string) {
 	case "lang", "feed", "case":
 	default:
 		next := "known: title: summary: body: lang: feed: case:, or put the text in quotes"
-		if g := cmp.Or(foreignFields[strings.ToLower(name)], strict.Guess(name, fieldNames)); g != "" {
+		if g := cmp.Or(foreignFields[strings.ToLower(name)], guess(name, fieldNames)); g != "" {
 			next = "did you mean " + g + ":?"
 		}
 		l.fault(off, next, "unknown field %q", name+":")

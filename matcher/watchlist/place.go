@@ -152,21 +152,19 @@ func (w *walker) escape() bool {
 
 var (
 	bareMark   = regexp.MustCompile("(?:^|[\\s\\[{,:-])([@`][\\p{L}\\d_-]*)")
-	openQuoted = regexp.MustCompile(`^(\s*(?:- )?query:\s*)"[^"]*"\s*\S`)
+	openQuoted = regexp.MustCompile(`^(\s*(?:- )?query:\s*)(?:"[^"]*"|'[^']*')\s*[^\s#]`)
 )
 
 // explainYAML words the two YAML errors that this language invites: an @entity without quotes, and a query that begins with a quoted phrase.
 func explainYAML(f *strict.Fault, data []byte) {
-	lines := strings.Split(string(data), "\n")
-	for n := max(f.Line-1, 1); n <= min(f.Line+1, len(lines)); n++ {
-		line := lines[n-1]
-		if strings.Contains(f.Fact, "cannot start any token") {
-			if m := bareMark.FindStringSubmatchIndex(line); m != nil {
-				f.Line, f.Col = n, 1+utf8.RuneCountInString(line[:m[2]])
-				f.Fact = "YAML does not let a text begin with " + line[m[2]:m[2]+1]
-				f.Next = `put it in quotes: "` + line[m[2]:m[3]] + `"`
-				return
-			}
+	for i, line := range strings.Split(string(data), "\n") {
+		n := i + 1
+		m := bareMark.FindStringSubmatchIndex(line)
+		if m != nil && n >= f.Line-1 && n <= f.Line+1 && strings.Contains(f.Fact, "cannot start any token") {
+			f.Line, f.Col = n, 1+utf8.RuneCountInString(line[:m[2]])
+			f.Fact = "YAML does not let a text begin with " + line[m[2]:m[2]+1]
+			f.Next = `put it in quotes: "` + line[m[2]:m[3]] + `"`
+			return
 		}
 		if m := openQuoted.FindStringSubmatchIndex(line); m != nil && strings.Contains(f.Fact, "not valid YAML") {
 			f.Line, f.Col = n, 1+utf8.RuneCountInString(line[:m[3]])

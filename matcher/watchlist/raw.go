@@ -1,6 +1,8 @@
 package watchlist
 
 import (
+	"strconv"
+
 	"tocsin/news/strict"
 )
 
@@ -55,11 +57,14 @@ type rawRule struct {
 // rawInt is a whole number with its place.
 type rawInt struct {
 	strict.Pos
-	N int
+	N   int
+	Bad bool // no whole number; told already
 }
 
 func (r *rawInt) UnmarshalStrict(c *strict.Cursor) {
 	r.Pos = c.Pos()
+	_, err := strconv.Atoi(c.Scalar())
+	r.Bad = err != nil
 	c.Into(&r.N)
 }
 
@@ -100,11 +105,12 @@ type rawTerm struct {
 type rawTerms struct {
 	strict.Pos
 	Items []rawTerm
+	Bad   bool // of another shape; told already
 }
 
 func (r *rawTerms) UnmarshalStrict(c *strict.Cursor) {
 	r.Pos = c.Pos()
-	underLangs(c, "a list of words, or languages with lists,", func(lang strict.Text, item *strict.Cursor) {
+	underLangs(c, &r.Bad, "a list of words, or languages with lists,", func(lang strict.Text, item *strict.Cursor) {
 		r.Items = append(r.Items, rawTerm{text(item), lang})
 	})
 }
@@ -112,11 +118,13 @@ func (r *rawTerms) UnmarshalStrict(c *strict.Cursor) {
 // langItems reads a list and hands each item to f with the language it stands under.
 type langItems struct {
 	lang strict.Text
+	bad  *bool // set when it is no list
 	f    func(strict.Text, *strict.Cursor)
 }
 
 func (l *langItems) UnmarshalStrict(c *strict.Cursor) {
 	if !c.IsList() {
+		*l.bad = true
 		c.Fault("write it in brackets", "a list, as in [a, b], is expected here")
 		return
 	}
@@ -126,12 +134,13 @@ func (l *langItems) UnmarshalStrict(c *strict.Cursor) {
 }
 
 // underLangs reads {en: [a, b], ur: [c]}, or [a, b] for any language. Each step goes through Into, which counts values against the limit.
-func underLangs(c *strict.Cursor, want string, f func(lang strict.Text, item *strict.Cursor)) {
+func underLangs(c *strict.Cursor, bad *bool, want string, f func(lang strict.Text, item *strict.Cursor)) {
 	if c.IsList() {
-		c.Into(&langItems{f: f})
+		c.Into(&langItems{bad: bad, f: f})
 		return
 	}
-	entries(c, want, func(lang strict.Text, v *strict.Cursor) { v.Into(&langItems{lang, f}) })
+	*bad = !c.IsMap()
+	entries(c, want, func(lang strict.Text, v *strict.Cursor) { v.Into(&langItems{lang, bad, f}) })
 }
 
 // rawContexts keeps the order of the file.
@@ -153,11 +162,12 @@ func (r *rawContexts) UnmarshalStrict(c *strict.Cursor) {
 type rawAliases struct {
 	strict.Pos
 	Items []rawAlias
+	Bad   bool // of another shape; told already
 }
 
 func (r *rawAliases) UnmarshalStrict(c *strict.Cursor) {
 	r.Pos = c.Pos()
-	underLangs(c, "languages with lists, as in {en: [name]},", func(lang strict.Text, item *strict.Cursor) {
+	underLangs(c, &r.Bad, "languages with lists, as in {en: [name]},", func(lang strict.Text, item *strict.Cursor) {
 		a := rawAlias{Pos: item.Pos(), Lang: lang}
 		item.Into(&a)
 		r.Items = append(r.Items, a)
@@ -233,7 +243,7 @@ type rawPoints []rawPoint
 
 func (r *rawPoints) UnmarshalStrict(c *strict.Cursor) {
 	entries(c, "a mapping from words to points, as in {railway: 10},", func(key strict.Text, v *strict.Cursor) {
-		p := rawPoint{Term: key, Points: rawInt{Pos: v.Pos()}}
+		p := rawPoint{Term: key, Points: rawInt{Pos: v.Pos(), Bad: true}}
 		v.Into(&p.Points)
 		*r = append(*r, p)
 	})

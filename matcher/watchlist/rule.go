@@ -1,6 +1,10 @@
 package watchlist
 
-import "tocsin/news/strict"
+import (
+	"math"
+
+	"tocsin/news/strict"
+)
 
 const maxPoints = 1000
 
@@ -16,13 +20,15 @@ func (b *builder) rule(raw *rawRule) *Rule {
 	switch {
 	case raw.Query != nil && raw.Score != nil:
 		b.add(raw.Query.Pos, "keep one of them: make two rules if both are meant", "rule %q has a query and a score", raw.ID.Value)
-	case raw.Query != nil:
+	case raw.Query == nil && raw.Score == nil:
+		b.add(raw.Pos, "add query: or score:", "rule %q has neither query nor score", raw.ID.Value)
+	}
+	if raw.Query != nil {
 		r.Source = raw.Query.Value
 		r.Query = b.query(*raw.Query)
-	case raw.Score != nil:
+	}
+	if raw.Score != nil {
 		r.Score = b.score(raw.Score)
-	default:
-		b.add(raw.Pos, "add query: or score:", "rule %q has neither query nor score", raw.ID.Value)
 	}
 	r.Flag, r.Ignore = b.sentences(raw.Flag, raw.Ignore)
 	if len(raw.Flag) == 0 {
@@ -39,11 +45,12 @@ func (b *builder) query(t strict.Text) Expr {
 
 func (b *builder) score(raw *rawScore) *Score {
 	s := &Score{}
-	sum := 0
+	sum, known := 0, true
 	seen := map[string]strict.Pos{}
 	for _, p := range raw.Words {
 		t, ok := b.term(p.Term)
 		if !ok {
+			known = false
 			continue
 		}
 		key := string(rune('0'+t.Kind)) + normal(t.Text)
@@ -53,9 +60,12 @@ func (b *builder) score(raw *rawScore) *Score {
 		seen[key] = p.Term.Pos
 		n := p.Points.N
 		switch {
+		case p.Points.Bad:
+			known = false
 		case n == 0:
 			b.add(p.Points.Pos, "write points above or below 0, or remove the word", "%q has 0 points", p.Term.Value)
 		case n < -maxPoints || n > maxPoints:
+			known = false
 			b.add(p.Points.Pos, "write smaller points and a smaller at_least", "%d points are out of range -%d to %d", n, maxPoints, maxPoints)
 		case n > 0:
 			sum += n
@@ -65,6 +75,9 @@ func (b *builder) score(raw *rawScore) *Score {
 	if len(raw.Words) == 0 {
 		b.add(raw.Pos, "add words: with points, as in {railway: 10}", "the score has no words")
 		return s
+	}
+	if !known {
+		sum = math.MaxInt
 	}
 	b.atLeast(raw, s, sum)
 	return s
@@ -77,6 +90,7 @@ func (b *builder) atLeast(raw *rawScore, s *Score, sum int) {
 	}
 	s.AtLeast = raw.AtLeast.N
 	switch {
+	case raw.AtLeast.Bad:
 	case s.AtLeast < 1:
 		b.add(raw.AtLeast.Pos, "write 1 or more", "at_least %d holds for every item", s.AtLeast)
 	case s.AtLeast > sum:
