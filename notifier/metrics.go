@@ -1,0 +1,170 @@
+package notifier
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"tocsin/news"
+)
+
+type metrics struct {
+	alerts    *prometheus.CounterVec
+	outcomes  *prometheus.CounterVec
+	attempts  *prometheus.CounterVec
+	ambiguous *prometheus.CounterVec
+	template  *prometheus.CounterVec
+	seen      prometheus.Histogram
+	sent      *prometheus.HistogramVec
+	total     *prometheus.HistogramVec
+	canary    prometheus.Gauge
+}
+
+func histogram(name, help string) prometheus.HistogramOpts {
+	return prometheus.HistogramOpts{
+		Name: name, Help: help,
+		Buckets:                         []float64{0.05, 0.1, 0.25, 0.5, 1, 5, 15, 60, 300, 900, 3600, 21600},
+		NativeHistogramBucketFactor:     1.1,
+		NativeHistogramMaxBucketNumber:  100,
+		NativeHistogramMinResetDuration: time.Hour,
+	}
+}
+
+func newMetrics(r prometheus.Registerer, n *Notifier) (*metrics, error) {
+	ch := []string{"channel"}
+	m := &metrics{
+		alerts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tocsin_alerts_total", Help: "Alert records made, by watchlist, severity and kind (first, update, fold).",
+		}, []string{"watchlist", "severity", "kind"}),
+		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tocsin_deliveries_total", Help: "Deliveries that came to rest, by channel and outcome (delivered, dead, suppressed).",
+		}, []string{"channel", "outcome"}),
+		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tocsin_delivery_attempts_total", Help: "Attempts to deliver, by channel and verdict.",
+		}, []string{"channel", "reason"}),
+		ambiguous: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tocsin_deliveries_ambiguous_total", Help: "Attempts after which the endpoint may have the message although no answer came: the only source of duplicates.",
+		}, ch),
+		template: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tocsin_template_errors_total", Help: "Alerts that could not be written in the form of a channel.",
+		}, ch),
+		seen:  prometheus.NewHistogram(histogram("tocsin_seen_to_alert_seconds", "From first seen to the alert record.")),
+		sent:  prometheus.NewHistogramVec(histogram("tocsin_alert_to_delivered_seconds", "From the alert record to the endpoint's answer."), ch),
+		total: prometheus.NewHistogramVec(histogram("tocsin_seen_to_delivered_seconds", "From first seen to the endpoint's answer."), ch),
+		canary: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tocsin_canary_last_delivered_timestamp_seconds", Help: "When the last test item of the program itself closed its ledger entry.",
+		}),
+	}
+	all := []prometheus.Collector{m.alerts, m.outcomes, m.attempts, m.ambiguous, m.template, m.seen, m.sent, m.total, m.canary, newStateCollector(n)}
+	var errs []error
+	for _, c := range all {
+		errs = append(errs, r.Register(c))
+	}
+	for _, c := range n.o.Channels {
+		for _, o := range []string{news.EventDelivered, news.EventDead, news.EventSuppressed} {
+			m.outcomes.WithLabelValues(c.ID, o)
+		}
+		m.ambiguous.WithLabelValues(c.ID)
+		m.template.WithLabelValues(c.ID)
+		m.sent.WithLabelValues(c.ID)
+		m.total.WithLabelValues(c.ID)
+	}
+	return m, errors.Join(errs...)
+}
+
+func (m *metrics) alert(a *news.Alert) {
+	m.alerts.WithLabelValues(a.Watchlist, a.Severity.String(), a.Kind).Inc()
+	if a.Kind != news.KindFold && !a.Match.Item.Backfill {
+		m.seen.Observe(since(a.Match.Item.FirstSeen, a.At))
+	}
+}
+
+func (m *metrics) outcome(channel, outcome string) {
+	m.outcomes.WithLabelValues(channel, outcome).Inc()
+}
+
+func (m *metrics) attempt(channel string, r *Result) {
+	m.attempts.WithLabelValues(channel, r.Verdict.String()).Inc()
+}
+
+// delivered observes latencies of fresh alerts; a replay says nothing about how fast we are.
+func (m *metrics) delivered(d *news.Delivery, now time.Time) {
+	m.outcome(d.Channel, news.EventDelivered)
+	if d.Replay > 0 || len(d.Alerts) == 0 {
+		return
+	}
+	id := prometheus.Labels{"alert_id": d.Alerts[0].ID}
+	observe(m.sent.WithLabelValues(d.Channel), since(d.PlannedAt, now), id)
+	if !d.FirstSeen.IsZero() {
+		observe(m.total.WithLabelValues(d.Channel), since(d.FirstSeen, now), id)
+	}
+}
+
+func observe(o prometheus.Observer, v float64, exemplar prometheus.Labels) {
+	if e, ok := o.(prometheus.ExemplarObserver); ok {
+		e.ObserveWithExemplar(v, exemplar)
+		return
+	}
+	o.Observe(v)
+}
+
+func since(from, to time.Time) float64 { return max(to.Sub(from).Seconds(), 0) }
+
+// stateCollector reads gauges from the notifier's state when they are asked for.
+type stateCollector struct {
+	n                               *Notifier
+	open, stories, ledger, mismatch *prometheus.Desc
+}
+
+func newStateCollector(n *Notifier) *stateCollector {
+	d := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("tocsin_"+name, help, labels, nil)
+	}
+	return &stateCollector{
+		n:        n,
+		open:     d("circuit_open", "1 while only probes are sent to the channel.", "channel"),
+		stories:  d("stories_open", "Alerts whose revisions are remembered."),
+		ledger:   d("ledger_entries", "Deliveries by what became of them: accepted, delivered, dead, suppressed, pending.", "state"),
+		mismatch: d("ledger_mismatch", "Deliveries asked for by alerts and routes of which the ledger has said nothing for 30 s."),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{c.open, c.stories, c.ledger, c.mismatch} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v int, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
+	}
+	for _, s := range c.n.Channels() {
+		open := 0
+		if s.Open || s.Gone {
+			open = 1
+		}
+		gauge(c.open, open, s.ID)
+	}
+	gauge(c.stories, c.n.stories.size())
+	var sum Counts
+	for channel, x := range c.n.Ledger() {
+		if channel == canaryChannel {
+			continue
+		}
+		sum.Accepted += x.Accepted
+		sum.Delivered += x.Delivered
+		sum.Dead += x.Dead
+		sum.Suppressed += x.Suppressed
+		sum.Pending += x.Pending
+	}
+	for state, v := range map[string]int{
+		"accepted": sum.Accepted, "delivered": sum.Delivered, "dead": sum.Dead, "suppressed": sum.Suppressed, "pending": sum.Pending,
+	} {
+		gauge(c.ledger, v, state)
+	}
+	gauge(c.mismatch, c.n.missing())
+}

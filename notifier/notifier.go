@@ -1,0 +1,172 @@
+// Package notifier takes matches in and gets alerts to people. It owns what becomes one alert and what an update (story.go), which route and
+// channel carry it (route.go), the plan of deliveries (outbox.go), every attempt with its guard, retry and dead letter (sender.go), and the
+// ledger that proves it (ledger.go).
+//
+// It promises: one match gives exactly one record in ALERTS, the same again after a redelivery; an alert that was accepted is delivered, dead,
+// suppressed or pending, each visible; a duplicate can only come from an ambiguous attempt, carries the same id, and is counted.
+//
+// It leaves to others: storing and bringing back messages (package bus, through the functions in Options), speaking to an endpoint (the channel
+// packages below), and telling what is worth an alert (package matcher).
+package notifier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"tocsin/news"
+)
+
+// Options are what a Notifier needs. Fields that may be nil or zero say so.
+type Options struct {
+	Config   Config
+	Channels []Channel
+
+	// Publish functions return nil only when the record is stored. They de-duplicate by the record's Key (Delivery: by id and replay).
+	PublishAlert    func(ctx context.Context, a news.Alert) error
+	PublishDelivery func(ctx context.Context, d news.Delivery) error
+	PublishLedger   func(ctx context.Context, l news.LedgerEntry) error
+	PublishDead     func(ctx context.Context, d news.DeadLetter) error
+	// ArmRetry brings d back to HandleDelivery at the given time. Arming again replaces the time.
+	ArmRetry func(ctx context.Context, d news.Delivery, at time.Time) error
+	// LoadSent and SaveSent are the guard under "<channel>.<delivery id>": news.ErrNotFound when it was never written, news.ErrConflict when
+	// rev is not the latest revision. rev 0 creates.
+	LoadSent func(ctx context.Context, key string) (data []byte, rev uint64, err error)
+	SaveSent func(ctx context.Context, key string, data []byte, rev uint64) (uint64, error)
+	// Replay calls f for every stored alert since a time, in order.
+	Replay func(ctx context.Context, since time.Time, f func(news.Alert) error) error
+	// ReplayLedger calls f for every ledger entry since a time, in order, so that tocsin_ledger_entries counts from before this start. May be nil.
+	ReplayLedger func(ctx context.Context, since time.Time, f func(news.LedgerEntry) error) error
+	// Pause stops the channel's consumer until a time, while its circuit is open. May be nil: deliveries then come back one by one.
+	Pause func(ctx context.Context, channel string, until time.Time) error
+
+	AckWait    time.Duration         // how long the bus waits before it brings an unacknowledged delivery back; 30 s when 0
+	Now        func() time.Time      // time.Now when nil
+	Log        *slog.Logger          // discarded when nil
+	Registerer prometheus.Registerer // its own registry when nil
+}
+
+// Notifier turns matches into alerts, alerts into deliveries, and makes the deliveries. Its methods may be called from several goroutines.
+type Notifier struct {
+	o       Options
+	root    *tree
+	maxAge  time.Duration
+	gates   map[string]*gate // by channel id
+	stories *stories
+	busy    busy
+	fold    *Fold
+	foldMu  sync.Mutex
+	m       *metrics
+}
+
+// New checks the options and returns a Notifier; call Restore once before it handles anything.
+func New(o Options) (*Notifier, error) {
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	ids := make([]string, len(o.Channels))
+	for i, c := range o.Channels {
+		ids[i] = c.ID
+	}
+	if err := o.Config.Check(ids).Err(); err != nil {
+		return nil, fmt.Errorf("notifier configuration: %w", err)
+	}
+	root, err := compileRoute(o.Config.Route, nil)
+	if err != nil {
+		return nil, err
+	}
+	n := &Notifier{o: o, root: root, maxAge: o.Config.maxAge(), gates: map[string]*gate{}, stories: newStories(), fold: NewFold()}
+	for i := range o.Channels {
+		c := &o.Channels[i]
+		if n.maxAge+longest(c.schedule()) >= sentAge {
+			return nil, fmt.Errorf("channel %s: max_alert_age %s and its retry schedule are together not less than %s: shorten one of them", c.ID, n.maxAge, sentAge)
+		}
+		if n.gates[c.ID] != nil {
+			return nil, fmt.Errorf("channel %s stands twice: give each channel its own id", c.ID)
+		}
+		n.gates[c.ID] = newGate(c)
+	}
+	if n.m, err = newMetrics(o.Registerer, n); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+func (o *Options) complete() error {
+	if o.PublishAlert == nil || o.PublishDelivery == nil || o.PublishLedger == nil || o.PublishDead == nil ||
+		o.ArmRetry == nil || o.LoadSent == nil || o.SaveSent == nil {
+		return errors.New("notifier: a publish, retry or sent function is missing")
+	}
+	for _, c := range o.Channels {
+		if c.ID == "" || c.Render == nil || c.Send == nil || len(c.Recipients) == 0 {
+			return fmt.Errorf("notifier: channel %q lacks its id, Render, Send or recipients", c.ID)
+		}
+	}
+	if o.AckWait <= 0 {
+		o.AckWait = 30 * time.Second
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	if o.Registerer == nil {
+		o.Registerer = prometheus.NewRegistry()
+	}
+	return nil
+}
+
+// Restore rebuilds the state of open alerts from ALERTS, and the counts of the ledger. Call it once, before the first Handle call.
+func (n *Notifier) Restore(ctx context.Context) error {
+	since := n.o.Now().Add(-retention)
+	if n.o.Replay != nil {
+		err := n.o.Replay(ctx, since, func(a news.Alert) error {
+			n.stories.restore(&a)
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("rebuild alerts: %w", err)
+		}
+	}
+	if n.o.ReplayLedger != nil {
+		err := n.o.ReplayLedger(ctx, since, func(l news.LedgerEntry) error {
+			n.foldMu.Lock()
+			defer n.foldMu.Unlock()
+			n.fold.Add(l)
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("rebuild ledger counts: %w", err)
+		}
+	}
+	n.stories.sweep(n.o.Now())
+	return nil
+}
+
+// HandleMatch makes one record in ALERTS of a match: the first of its alert, an update, or a fold. A redelivered match makes the same record.
+func (n *Notifier) HandleMatch(ctx context.Context, m news.Match) error {
+	a, again := n.stories.take(&m, n.o.Now())
+	if err := n.o.PublishAlert(ctx, a); err != nil {
+		return fmt.Errorf("publish alert %s: %w", a.ID, err)
+	}
+	if !again && m.Item.Reason != news.ReasonCanary {
+		n.m.alert(&a)
+	}
+	return nil
+}
+
+// Channels tells the state of every channel, in the order of the configuration.
+func (n *Notifier) Channels() []ChannelStatus {
+	out := make([]ChannelStatus, len(n.o.Channels))
+	for i, c := range n.o.Channels {
+		out[i] = n.gates[c.ID].status()
+	}
+	return out
+}

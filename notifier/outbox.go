@@ -1,0 +1,169 @@
+package notifier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"tocsin/news"
+)
+
+// Channel names in the ledger for entries that belong to no configured channel.
+const (
+	noChannel     = "none"   // no route names a channel
+	canaryChannel = "canary" // the null endpoint of the program's own test items
+)
+
+// HandleAlert routes an alert and plans its deliveries: one for each recipient of each channel, once, whatever number of routes lead there.
+// Every one of them gets a ledger entry, planned or suppressed with the reason. A redelivered alert plans the same deliveries.
+func (n *Notifier) HandleAlert(ctx context.Context, a news.Alert) error {
+	now := n.o.Now()
+	if a.Match.Item.Reason == news.ReasonCanary {
+		return n.canary(ctx, &a, now)
+	}
+	reason := n.suppress(&a, now)
+	planned := map[string]bool{}
+	for _, t := range n.root.find(LabelsOf(&a)) {
+		for _, id := range t.channels {
+			g := n.gates[id]
+			for _, to := range g.ch.Recipients {
+				if planned[id+" "+to] {
+					continue
+				}
+				planned[id+" "+to] = true
+				if err := n.plan(ctx, &a, n.draft(&a, t.id, g.ch, to, now), g.ch, reason); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if len(planned) == 0 {
+		d := n.draft(&a, n.root.id, &Channel{ID: noChannel}, "", now)
+		return n.suppressed(ctx, d, news.SuppressNoRoute)
+	}
+	return nil
+}
+
+// suppress tells why an alert is not sent, "" when it is.
+func (n *Notifier) suppress(a *news.Alert, now time.Time) string {
+	it := &a.Match.Item
+	switch {
+	case a.Kind == news.KindTest:
+		return ""
+	case a.Kind == news.KindFold:
+		return news.SuppressFold
+	case it.Backfill:
+		return news.SuppressOldNews
+	case !it.Published.IsZero() && it.FirstSeen.Sub(it.Published) > n.maxAge:
+		return news.SuppressTooOld
+	case now.Sub(a.At) > n.maxAge:
+		return news.SuppressTooOld
+	}
+	return ""
+}
+
+// draft is a delivery before it is rendered. All but Expires follows from the alert alone, so that the bytes do not depend on when it is planned.
+func (n *Notifier) draft(a *news.Alert, route string, ch *Channel, to string, now time.Time) *news.Delivery {
+	return &news.Delivery{
+		Schema: news.Schema, ID: news.DeliveryID(a.ID, a.Revision, route, ch.ID, to),
+		Alerts: []news.AlertRef{{ID: a.ID, Revision: a.Revision}}, Story: a.Story, Watchlist: a.Watchlist, Severity: a.Severity,
+		Route: route, Channel: ch.ID, Recipient: to, Reason: sendReason(a.Kind),
+		FirstSeen: a.Match.Item.FirstSeen, PlannedAt: a.At, Expires: now.Add(longest(ch.schedule())),
+	}
+}
+
+func sendReason(kind string) string {
+	switch kind {
+	case news.KindUpdate:
+		return news.SendUpdate
+	case news.KindHealth:
+		return news.SendHealth
+	case news.KindTest:
+		return news.SendTest
+	}
+	return news.SendFirst
+}
+
+func (n *Notifier) plan(ctx context.Context, a *news.Alert, d *news.Delivery, ch *Channel, reason string) error {
+	if reason != "" {
+		if reason == news.SuppressTooOld && n.wasPlanned(ctx, d) {
+			return nil // a late second reading of an alert that went its way: its ledger entries stand
+		}
+		return n.suppressed(ctx, d, reason)
+	}
+	n.accept(d)
+	if err := render(ch, a, d); err != nil {
+		return n.unrenderable(ctx, d, ch, err)
+	}
+	if err := n.o.PublishDelivery(ctx, *d); err != nil {
+		return fmt.Errorf("publish delivery %s: %w", d.ID, err)
+	}
+	return n.ledger(ctx, entry(d, news.EventPlanned, n.o.Now(), d.Reason))
+}
+
+func (n *Notifier) suppressed(ctx context.Context, d *news.Delivery, reason string) error {
+	n.accept(d)
+	if err := n.ledger(ctx, entry(d, news.EventSuppressed, n.o.Now(), reason)); err != nil {
+		return err
+	}
+	n.m.outcome(d.Channel, news.EventSuppressed)
+	return nil
+}
+
+// canary closes the program's own test item at the null endpoint.
+func (n *Notifier) canary(ctx context.Context, a *news.Alert, now time.Time) error {
+	d := n.draft(a, n.root.id, &Channel{ID: canaryChannel}, "", now)
+	if err := n.ledger(ctx, entry(d, news.EventSuppressed, now, news.SuppressCanary)); err != nil {
+		return err
+	}
+	n.m.canary.Set(float64(n.o.Now().UnixMilli()) / 1000)
+	return nil
+}
+
+// wasPlanned tells whether a sender knows the delivery. When that cannot be read it says no: a suppressed entry too many does no harm.
+func (n *Notifier) wasPlanned(ctx context.Context, d *news.Delivery) bool {
+	_, _, err := n.o.LoadSent(ctx, sentKey(d))
+	return err == nil
+}
+
+// render fills the delivery. A template that fails or panics gives the short form: no alert is lost to a template.
+func render(ch *Channel, a *news.Alert, d *news.Delivery) error {
+	err := guarded(func() error { return ch.Render(a, d) })
+	if err == nil && len(d.Body) > news.MaxDelivery {
+		err = fmt.Errorf("%d bytes, the limit is %d", len(d.Body), news.MaxDelivery)
+	}
+	if err == nil || ch.Short == nil {
+		return err
+	}
+	if d.Subject == "" {
+		d.Subject = subject(a)
+	}
+	if e := guarded(func() error { return ch.Short(d) }); e != nil {
+		return errors.Join(err, e)
+	}
+	if len(d.Body) > news.MaxDelivery {
+		return err
+	}
+	return nil
+}
+
+func guarded(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return f()
+}
+
+// unrenderable makes a dead letter of a delivery that has no bytes.
+func (n *Notifier) unrenderable(ctx context.Context, d *news.Delivery, ch *Channel, cause error) error {
+	n.o.Log.Error("alert cannot be rendered", "channel", ch.ID, "alert", d.Alerts[0].ID, "delivery", d.ID, "err", cause)
+	n.m.template.WithLabelValues(ch.ID).Inc()
+	d.Body = nil
+	if err := n.ledger(ctx, entry(d, news.EventPlanned, n.o.Now(), d.Reason)); err != nil {
+		return err
+	}
+	return n.bury(ctx, d, deadRender, oneLine(cause.Error()), nil)
+}

@@ -1,0 +1,159 @@
+package webhook
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"tocsin/news"
+	"tocsin/notifier"
+)
+
+// maxBody is the largest body in bytes.
+const maxBody = 20 << 10
+
+// dataSchema names the form of Event.Data; a change that breaks readers gets a new number.
+const dataSchema = "urn:tocsin:alert:1"
+
+// Schema is the JSON Schema of the body, for receivers.
+//
+//go:embed schema.json
+var Schema []byte
+
+// Event is the body: a CloudEvents 1.0 envelope in JSON, with the timestamp that Standard Webhooks asks for.
+type Event struct {
+	SpecVersion string    `json:"specversion"`
+	ID          string    `json:"id"` // names the event, the same for every recipient; the header webhook-id names the delivery
+	Source      string    `json:"source"`
+	Type        string    `json:"type"`
+	Subject     string    `json:"subject"` // id of the watchlist
+	Time        time.Time `json:"time"`
+	Timestamp   time.Time `json:"timestamp"`
+	ContentType string    `json:"datacontenttype"`
+	DataSchema  string    `json:"dataschema"`
+	Data        Data      `json:"data"`
+}
+
+// Data is the alert as a receiver sees it.
+type Data struct {
+	Alert     string            `json:"alert"`
+	Revision  int               `json:"revision"`
+	Kind      string            `json:"kind"`
+	Story     string            `json:"story"`
+	Watchlist Named             `json:"watchlist"`
+	Severity  string            `json:"severity,omitempty"`
+	Summary   string            `json:"summary"` // one line
+	New       []string          `json:"new,omitempty"`
+	Labels    map[string]string `json:"labels,omitempty"`
+	Items     []Item            `json:"items,omitempty"` // at most 10
+	ItemCount int               `json:"item_count,omitempty"`
+	Entities  []Named           `json:"entities,omitempty"`
+	Rules     []Named           `json:"rules,omitempty"`
+	Mentions  []Mention         `json:"mentions,omitempty"`
+	Truncated bool              `json:"truncated,omitempty"` // lists were cut to keep the body small
+}
+
+// Named is an id with its name.
+type Named struct {
+	ID   string `json:"id"`
+	Name string `json:"name,omitempty"`
+	Why  string `json:"why,omitempty"`
+}
+
+// Item is one news item of the alert.
+type Item struct {
+	ID        string    `json:"id"`
+	Title     string    `json:"title"`
+	URL       string    `json:"url,omitempty"`
+	Outlet    string    `json:"outlet,omitempty"`
+	Lang      string    `json:"lang,omitempty"`
+	Country   string    `json:"country,omitempty"`
+	Published time.Time `json:"published,omitzero"`
+	FirstSeen time.Time `json:"first_seen"`
+	Snippet   string    `json:"snippet,omitempty"`
+}
+
+// Mention is a watched alias found in the item.
+type Mention struct {
+	Entity string `json:"entity"`
+	Alias  string `json:"alias"`
+	Field  string `json:"field"`
+	Text   string `json:"text"`
+	Why    string `json:"why,omitempty"`
+}
+
+const (
+	maxList = 20
+	maxText = 300
+)
+
+func eventType(kind string) string {
+	switch kind {
+	case news.KindUpdate, news.KindFold:
+		return "tocsin.alert.updated"
+	case news.KindHealth:
+		return "tocsin.health"
+	case news.KindTest:
+		return "tocsin.test"
+	}
+	return "tocsin.alert.created"
+}
+
+func envelope(source, kind, id, subject string, at time.Time) Event {
+	return Event{
+		SpecVersion: "1.0", ID: id, Source: source, Type: eventType(kind), Subject: subject, Time: at.UTC(), Timestamp: at.UTC(),
+		ContentType: "application/json", DataSchema: dataSchema,
+	}
+}
+
+func newEvent(source string, a *news.Alert) Event {
+	v := notifier.NewView(a, nil)
+	m, it := &a.Match, &a.Match.Item
+	e := envelope(source, a.Kind, a.Key(), a.Watchlist, a.At)
+	e.Data = Data{
+		Alert: a.ID, Revision: a.Revision, Kind: a.Kind, Story: a.Story, Watchlist: Named{ID: a.Watchlist, Name: m.Title},
+		Severity: v.Severity, Summary: v.Subject(), New: first(a.New, maxList), Labels: m.Labels, ItemCount: a.Items,
+	}
+	if it.ID != "" {
+		e.Data.Items = []Item{{
+			ID: it.ID, Title: v.Title(), URL: v.Link, Outlet: v.Outlet, Lang: v.Lang, Country: it.Country,
+			Published: it.Published, FirstSeen: it.FirstSeen, Snippet: notifier.Plain(v.Snippets),
+		}}
+	}
+	for _, x := range first(m.Entities, maxList) {
+		e.Data.Entities = append(e.Data.Entities, Named{ID: x.ID, Name: text(x.Name)})
+	}
+	for _, x := range first(m.Rules, maxList) {
+		e.Data.Rules = append(e.Data.Rules, Named{ID: x.ID, Name: text(x.Title), Why: text(x.Why)})
+	}
+	for _, x := range first(m.Mentions, maxList) {
+		e.Data.Mentions = append(e.Data.Mentions, Mention{x.Entity, text(x.Alias), x.Field, text(x.Text), text(x.Why)})
+	}
+	e.Data.Truncated = len(m.Entities) > maxList || len(m.Rules) > maxList || len(m.Mentions) > maxList || len(a.New) > maxList
+	return e
+}
+
+func first[T any](s []T, n int) []T { return s[:min(len(s), n):min(len(s), n)] }
+
+func text(s string) string { return notifier.Shorten(notifier.Clean(s), maxText) }
+
+// encode writes the event within maxBody, cutting lists by halves when it must.
+func encode(e Event) ([]byte, error) {
+	for {
+		b, err := json.Marshal(e)
+		if err != nil {
+			return nil, fmt.Errorf("write event: %w", err)
+		}
+		if len(b) <= maxBody {
+			return b, nil
+		}
+		d := &e.Data
+		if len(d.Labels)+len(d.Mentions)+len(d.Rules)+len(d.Entities)+len(d.New) == 0 {
+			return nil, fmt.Errorf("write event: %d bytes, the limit is %d", len(b), maxBody)
+		}
+		d.Labels, d.Truncated = nil, true
+		d.Mentions, d.Rules = first(d.Mentions, len(d.Mentions)/2), first(d.Rules, len(d.Rules)/2)
+		d.Entities, d.New = first(d.Entities, len(d.Entities)/2), first(d.New, len(d.New)/2)
+	}
+}
