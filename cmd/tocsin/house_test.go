@@ -185,10 +185,12 @@ var log = slog.Default()
 var table = map[string]int{"a": 1}
 var hook = func() {}
 func f() { table["b"] = 2 }
+var state = newState()
+func newState() *int { return nil }
 `},
 			want: []string{
 				"x.go:3: variable count", "x.go:4: variable name", "x.go:5: variable cache", "x.go:6: variable seen", "x.go:7: variable mu",
-				"x.go:8: variable client", "x.go:9: variable now", "x.go:10: variable total", "x.go:11: variable log", "x.go:13: variable hook",
+				"x.go:8: variable client", "x.go:9: variable now", "x.go:10: variable total", "x.go:11: variable log", "x.go:13: variable hook", "x.go:15: variable state",
 				"x.go:14: table is written",
 			},
 			good: map[string]string{
@@ -201,10 +203,14 @@ var page embed.FS
 var table = map[string]int{"a": 1}
 var set = buildSet("a")
 var rep = strings.NewReplacer("a", "b")
+var months = monthsOf("jan feb")
+var runes = newRuneTables()
 var codes = [...]int{1, 2}
 var _ error = (*bad)(nil)
 type bad struct{ mu sync.Mutex }
 func (*bad) Error() string { return "" }
+func monthsOf(s string) []string { return strings.Fields(s) }
+func newRuneTables() [9]int { return [9]int{} }
 func buildSet(s string) map[string]bool { table := map[string]bool{}; table[s] = true; return table }
 `,
 				"cmd/tocsin/main.go": "package main\nvar version = \"\" // set by the linker",
@@ -216,6 +222,23 @@ func buildSet(s string) map[string]bool { table := map[string]bool{}; table[s] =
 			bad:   map[string]string{"x/x.go": "package x\nimport _ \"image/png\""},
 			want:  []string{"x/x.go:2: blank import of image/png"},
 			good:  map[string]string{"x/x.go": "package x\nimport (_ \"embed\"; _ \"time/tzdata\")"},
+		},
+		{
+			name:  "tests skip only when shared data is missing",
+			check: skips,
+			bad: map[string]string{"x/x_test.go": `package x
+func TestA(t *testing.T) { t.Skip("no server") }
+func TestB(t *testing.T) { t.Skipf("no %s", "server") }
+func TestC(t *testing.T) { t.SkipNow() }
+func TestD(t *testing.T) { if now() { t.Skip("later") } }
+`},
+			want: []string{"x_test.go:2:", "x_test.go:3:", "x_test.go:4:", "x_test.go:5:"},
+			good: map[string]string{"x/x_test.go": `package x
+func TestA(t *testing.T) { t.Skip("data test left out: no data") }
+func TestB(t *testing.T) { t.Skipf("data test left out: %s", "no data") }
+func TestC(t *testing.T) { t.Skip("data test left out: " + why) }
+func TestD(t *testing.T) { if testing.Short() { t.Skip("takes a minute") } }
+`},
 		},
 		{
 			name:  "context.Background only in cmd and tests",
@@ -277,7 +300,7 @@ func embedded(doc *ast.CommentGroup) bool {
 
 // constructors make values that nobody changes afterwards.
 const constructors = " errors.New fmt.Errorf strings.NewReplacer base32.NewEncoding base64.NewEncoding reflect.TypeFor reflect.TypeOf rangetable.Merge rangetable.New" +
-	" maps.Clone slices.Sorted slices.Concat time.FixedZone cases.Fold transform.Chain runes.In runes.Remove language.NewMatcher "
+	" strings.Fields strings.Split maps.Clone slices.Sorted slices.Concat time.FixedZone cases.Fold transform.Chain runes.In runes.Remove language.NewMatcher "
 
 func notATable(init ast.Expr) string {
 	switch x := init.(type) {
@@ -317,7 +340,7 @@ func tableCall(x *ast.CallExpr) string {
 	case *ast.IndexExpr: // generic call
 		return tableCall(&ast.CallExpr{Fun: fun.X})
 	case *ast.Ident:
-		if builder.MatchString(fun.Name) {
+		if buildsTable(fun.Name) {
 			return ""
 		}
 	case *ast.SelectorExpr:
@@ -328,10 +351,15 @@ func tableCall(x *ast.CallExpr) string {
 			return ""
 		}
 	}
-	return types.ExprString(x.Fun) + " is not known to make a constant table: name a local builder build..., or make it a field"
+	return types.ExprString(x.Fun) + " is not known to make a constant table: name it after the table that it builds, or make it a field"
 }
 
-var builder = regexp.MustCompile(`^(build|make|must|compile|parse|index|invert)[A-Z]`)
+// buildsTable judges a function of the package by its name: what it makes is a table, not a thing that lives.
+func buildsTable(name string) bool {
+	return name != "make" && name != "new" && (!living.MatchString(name) || strings.HasSuffix(strings.TrimSuffix(name, "s"), "Table"))
+}
+
+var living = regexp.MustCompile(`^(new|open|start|load|get|dial|read|default|[A-Z])`)
 
 func writtenVars(t *tree, f *folder, s *source) (out []string) {
 	check := func(e ast.Expr) {
@@ -390,6 +418,53 @@ func blankImports(t *tree, f *folder, s *source) (out []string) {
 		}
 	}
 	return out
+}
+
+// skips finds tests that leave themselves out for another reason than missing data or -short.
+func skips(t *tree) (out []string) {
+	for _, f := range t.folders {
+		for _, s := range f.tests {
+			short := map[ast.Node]bool{}
+			ast.Inspect(s.ast, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.IfStmt:
+					if strings.Contains(types.ExprString(n.Cond), "testing.Short()") {
+						short[n.Body] = true
+					}
+				case *ast.BlockStmt:
+					return !short[n]
+				case *ast.CallExpr:
+					sel, ok := n.Fun.(*ast.SelectorExpr)
+					if ok && slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, sel.Sel.Name) && !strings.HasPrefix(leftmost(n.Args), "data test left out: ") {
+						out = append(out, t.at(n.Pos(), `a skip that is not "data test left out: ...": start what the test needs`))
+					}
+				}
+				return true
+			})
+		}
+	}
+	return out
+}
+
+// leftmost is the string literal with which the first argument begins.
+func leftmost(args []ast.Expr) string {
+	if len(args) == 0 {
+		return ""
+	}
+	e := args[0]
+	for {
+		b, ok := e.(*ast.BinaryExpr)
+		if !ok {
+			break
+		}
+		e = b.X
+	}
+	lit, ok := e.(*ast.BasicLit)
+	if !ok {
+		return ""
+	}
+	text, _ := strconv.Unquote(lit.Value)
+	return text
 }
 
 func roots(t *tree, f *folder, s *source) (out []string) {
@@ -815,13 +890,21 @@ func metricRules() []rule {
 			bad: map[string]string{"x/metrics.go": head + `var a = prometheus.CounterOpts{Name: "items_total"}
 var b = prometheus.NewDesc("feedState", "", nil, nil)
 func c(name string) prometheus.GaugeOpts { return prometheus.GaugeOpts{Name: name} }
+func d(name string) prometheus.GaugeOpts { return prometheus.GaugeOpts{Name: name} }
+var e = d("feeds")
 `},
-			want: []string{`metrics.go:3: metric "items_total"`, `metrics.go:4: metric "feedState"`, `metrics.go:5: metric "name"`},
+			want: []string{`metrics.go:3: metric "items_total"`, `metrics.go:4: metric "feedState"`, `metrics.go:5: metric "name"`, `metrics.go:7: metric "feeds"`},
 			good: map[string]string{"x/metrics.go": head + `const ns = "tocsin_"
 var a = prometheus.CounterOpts{Name: "tocsin_items_total"}
 var b = prometheus.CounterOpts{Namespace: "tocsin", Name: "items_total"}
 func c(name string) prometheus.GaugeOpts { return prometheus.GaugeOpts{Name: ns + name} }
 func d(name string) prometheus.GaugeOpts { return prometheus.GaugeOpts{Namespace: "tocsin", Name: name} }
+func e(help, name string) prometheus.GaugeOpts { return prometheus.GaugeOpts{Name: name} }
+func f() {
+	g := func(name string) prometheus.GaugeOpts { return prometheus.GaugeOpts{Name: name} }
+	g("tocsin_feeds"); c("feeds"); d("feeds"); e("x", "tocsin_feeds")
+	for _, n := range []string{"stories"} { _ = prometheus.NewDesc(ns + n, "", nil, nil) }
+}
 `},
 		},
 		{
@@ -853,102 +936,154 @@ type metric struct {
 	pos       token.Pos
 }
 
-// metricNames finds what is handed to client_golang as a name. Where a package builds names with "tocsin_" + name, every literal of that file
-// that could be such a name is taken for one.
+// metricNames finds what is handed to client_golang as a name. A name that is a parameter of a helper is looked up where the helper is called.
 func metricNames(t *tree) (out []metric) {
 	for _, f := range t.folders {
 		for _, s := range f.files {
-			prom := importName(s, "github.com/prometheus/client_golang/prometheus")
+			prom := importName(s, prometheusModule)
 			if prom == "" {
 				continue
 			}
-			built := token.NoPos
-			histograms := false
 			ast.Inspect(s.ast, func(n ast.Node) bool {
 				switch n := n.(type) {
 				case *ast.CompositeLit:
 					sel, ok := n.Type.(*ast.SelectorExpr)
-					if !ok || !isIdent(sel.X, prom) || !strings.HasSuffix(sel.Sel.Name, "Opts") {
-						return true
-					}
-					histogram := sel.Sel.Name == "HistogramOpts" || sel.Sel.Name == "SummaryOpts"
-					if name, whole := optsName(f, n); whole {
-						out = append(out, metric{name, histogram, n.Pos()})
-					} else if name != "" {
-						built, histograms = n.Pos(), histograms || histogram
+					if ok && isIdent(sel.X, prom) && strings.HasSuffix(sel.Sel.Name, "Opts") {
+						histogram := sel.Sel.Name == "HistogramOpts" || sel.Sel.Name == "SummaryOpts"
+						prefix, name := optsName(f, n)
+						out = append(out, named(f, s, prefix, name, histogram)...)
 					}
 				case *ast.CallExpr:
-					sel, ok := n.Fun.(*ast.SelectorExpr)
-					if ok && isIdent(sel.X, prom) && sel.Sel.Name == "NewDesc" && len(n.Args) > 0 {
-						if name, ok := constString(f, n.Args[0]); ok {
-							out = append(out, metric{name, false, n.Pos()})
-						} else if prefixed(f, n.Args[0]) {
-							built = n.Pos()
-						} else {
-							out = append(out, metric{types.ExprString(n.Args[0]), false, n.Pos()})
-						}
+					if sel, ok := n.Fun.(*ast.SelectorExpr); ok && isIdent(sel.X, prom) && sel.Sel.Name == "NewDesc" && len(n.Args) > 0 {
+						out = append(out, named(f, s, "", n.Args[0], false)...)
 					}
 				}
 				return true
 			})
-			if built != token.NoPos {
-				out = append(out, literalsAsNames(s, histograms)...)
-			}
 		}
 	}
 	return out
 }
 
-// optsName joins the name of an Opts literal. whole is false when a part is only known at run time and the rest is right.
-func optsName(f *folder, lit *ast.CompositeLit) (name string, whole bool) {
-	var parts [3]string
+// optsName gives the constant prefix (namespace and subsystem) and the name of an Opts literal. name is nil in options that are embedded in others.
+func optsName(f *folder, lit *ast.CompositeLit) (prefix string, name ast.Expr) {
 	for _, e := range lit.Elts {
 		kv, ok := e.(*ast.KeyValueExpr)
 		if !ok {
 			continue
 		}
-		i := slices.Index([]string{"Namespace", "Subsystem", "Name"}, types.ExprString(kv.Key))
-		if i < 0 {
-			continue
+		switch types.ExprString(kv.Key) {
+		case "Namespace", "Subsystem":
+			c, _ := constString(f, kv.Value)
+			prefix += c + "_"
+		case "Name":
+			name = kv.Value
 		}
-		if c, ok := constString(f, kv.Value); ok {
-			parts[i] = c
-			continue
-		}
-		if i == 2 && (parts[0] == module || prefixed(f, kv.Value)) {
-			return module, false
-		}
-		return types.ExprString(kv.Value), true
 	}
-	named := slices.DeleteFunc(parts[:], func(s string) bool { return s == "" })
-	if len(named) == 0 {
-		return "", false // embedded in other options
-	}
-	return strings.Join(named, "_"), true
+	return prefix, name
 }
 
-// prefixed tells whether e is "tocsin_" + something, or BuildFQName("tocsin", ...).
-func prefixed(f *folder, e ast.Expr) bool {
-	switch e := e.(type) {
-	case *ast.BinaryExpr:
-		if c, ok := constString(f, e.X); ok {
-			return strings.HasPrefix(c, module+"_")
-		}
-		return prefixed(f, e.X)
-	case *ast.CallExpr:
-		if sel, ok := e.Fun.(*ast.SelectorExpr); ok && sel.Sel.Name == "BuildFQName" && len(e.Args) == 3 {
-			c, _ := constString(f, e.Args[0])
-			return c == module
+// named resolves a name: a constant, or prefix + parameter of a helper. What cannot be resolved is given as its source text, which is no name.
+func named(f *folder, s *source, prefix string, name ast.Expr, histogram bool) []metric {
+	if name == nil {
+		return nil
+	}
+	if c, ok := constString(f, name); ok {
+		return []metric{{prefix + c, histogram, name.Pos()}}
+	}
+	last := name
+	switch x := name.(type) {
+	case *ast.BinaryExpr: // "tocsin_" + name
+		c, _ := constString(f, x.X)
+		prefix, last = prefix+c, x.Y
+	case *ast.CallExpr: // BuildFQName("tocsin", "", name)
+		if strings.HasSuffix(types.ExprString(x.Fun), ".BuildFQName") && len(x.Args) == 3 {
+			c, _ := constString(f, x.Args[0])
+			prefix, last = prefix+c+"_", x.Args[2]
 		}
 	}
-	return false
+	var out []metric
+	for _, arg := range handedIn(f, last) {
+		if c, ok := constString(f, arg); ok {
+			out = append(out, metric{prefix + c, histogram, arg.Pos()})
+		}
+	}
+	if len(out) == 0 && strings.HasPrefix(prefix, module+"_") {
+		out = literalsAsNames(s, prefix, histogram)
+	}
+	if len(out) == 0 {
+		out = []metric{{types.ExprString(name), histogram, name.Pos()}}
+	}
+	return out
 }
 
-func literalsAsNames(s *source, histograms bool) (out []metric) {
+// handedIn gives the arguments that the package's calls hand in for a parameter.
+func handedIn(f *folder, param ast.Expr) (args []ast.Expr) {
+	id, ok := param.(*ast.Ident)
+	if !ok || f.info.Uses[id] == nil {
+		return nil
+	}
+	fn, index := parameterOf(f, f.info.Uses[id])
+	if fn == nil {
+		return nil
+	}
+	for _, s := range f.files {
+		ast.Inspect(s.ast, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok || index >= len(call.Args) {
+				return true
+			}
+			callee, _ := call.Fun.(*ast.Ident)
+			if sel, ok := call.Fun.(*ast.SelectorExpr); ok {
+				callee = sel.Sel
+			}
+			if callee != nil && f.info.Uses[callee] == fn {
+				args = append(args, call.Args[index])
+			}
+			return true
+		})
+	}
+	return args
+}
+
+// parameterOf finds the function, declared or kept in a variable, whose parameter v is, and the position of v.
+func parameterOf(f *folder, v types.Object) (fn types.Object, index int) {
+	match := func(name *ast.Ident, t *ast.FuncType) {
+		i := 0
+		for _, field := range t.Params.List {
+			for _, p := range field.Names {
+				if f.info.Defs[p] == v {
+					fn, index = f.info.Defs[name], i
+				}
+				i++
+			}
+		}
+	}
+	for _, s := range f.files {
+		ast.Inspect(s.ast, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.FuncDecl:
+				match(n.Name, n.Type)
+			case *ast.AssignStmt:
+				for i, r := range n.Rhs {
+					lit, ok := r.(*ast.FuncLit)
+					if name, isName := n.Lhs[min(i, len(n.Lhs)-1)].(*ast.Ident); ok && isName {
+						match(name, lit.Type)
+					}
+				}
+			}
+			return true
+		})
+	}
+	return fn, index
+}
+
+// literalsAsNames is for names that come from a table: every literal of the file that could be one is taken for one.
+func literalsAsNames(s *source, prefix string, histogram bool) (out []metric) {
 	ast.Inspect(s.ast, func(n ast.Node) bool {
 		if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
-			if text, err := strconv.Unquote(lit.Value); err == nil && metricName.MatchString(module+"_"+text) {
-				out = append(out, metric{module + "_" + text, histograms, lit.Pos()})
+			if text, err := strconv.Unquote(lit.Value); err == nil && metricName.MatchString(prefix+text) {
+				out = append(out, metric{prefix + text, histogram, lit.Pos()})
 			}
 		}
 		return true
