@@ -1,11 +1,12 @@
 package newsroom
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 )
 
-// Alert is what the webhook's body tells about one alert, as far as the report needs it.
+// Alert is what the webhook's body tells about one item, as far as the report needs it.
 type Alert struct {
 	ID        string
 	Revision  int
@@ -13,10 +14,11 @@ type Alert struct {
 	Watchlist string
 	Severity  string
 	URL       string   // of the item
-	IDs       []string // entities and rules that were flagged
+	IDs       []string // entities and rules that were flagged; empty where a message names several items together
 }
 
-// cloudEvent is read with tolerance: unknown fields are ignored, and an alert may carry its item itself or inside its match.
+// cloudEvent is read with tolerance: unknown fields are ignored, a thing may be written as its id or as an object with an id, and an alert may
+// carry one item, several, or a match that holds it.
 type cloudEvent struct {
 	Type string    `json:"type"`
 	ID   string    `json:"id"`
@@ -25,21 +27,21 @@ type cloudEvent struct {
 
 type eventData struct {
 	eventAlert
-	Alert  *eventAlert  `json:"alert"`
 	Alerts []eventAlert `json:"alerts"` // of a digest or summary
 }
 
 type eventAlert struct {
-	ID        string     `json:"id"`
-	AlertID   string     `json:"alert_id"`
-	Revision  int        `json:"revision"`
-	Kind      string     `json:"kind"`
-	Watchlist string     `json:"watchlist"`
-	Severity  string     `json:"severity"`
-	Item      eventItem  `json:"item"`
-	Entities  []eventID  `json:"entities"`
-	Rules     []eventID  `json:"rules"`
-	Match     eventMatch `json:"match"`
+	Alert     eventID     `json:"alert"`
+	AlertID   string      `json:"id"`
+	Revision  int         `json:"revision"`
+	Kind      string      `json:"kind"`
+	Watchlist eventID     `json:"watchlist"`
+	Severity  string      `json:"severity"`
+	Item      eventItem   `json:"item"`
+	Items     []eventItem `json:"items"`
+	Entities  []eventID   `json:"entities"`
+	Rules     []eventID   `json:"rules"`
+	Match     eventMatch  `json:"match"`
 }
 
 type eventMatch struct {
@@ -52,8 +54,21 @@ type eventItem struct {
 	URL string `json:"url"`
 }
 
-type eventID struct {
-	ID string `json:"id"`
+type eventID struct{ ID string }
+
+// UnmarshalJSON reads "x" and {"id": "x"} alike.
+func (e *eventID) UnmarshalJSON(b []byte) error {
+	if bytes.HasPrefix(b, []byte(`"`)) {
+		return json.Unmarshal(b, &e.ID)
+	}
+	var o struct {
+		ID string `json:"id"`
+	}
+	if err := json.Unmarshal(b, &o); err != nil {
+		return err
+	}
+	e.ID = o.ID
+	return nil
 }
 
 // parseEvent reads a CloudEvents 1.0 body. An event that is about no item (a heartbeat, a test) has no alerts and is no error.
@@ -65,27 +80,28 @@ func parseEvent(body []byte) ([]Alert, error) {
 	if e.Type == "" || e.ID == "" {
 		return nil, fmt.Errorf("read event: no type or id")
 	}
-	all := append([]eventAlert{e.Data.eventAlert}, e.Data.Alerts...)
-	if e.Data.Alert != nil {
-		all = append(all, *e.Data.Alert)
-	}
-	var out []Alert
-	for _, a := range all {
-		if x := a.alert(); x.URL != "" {
-			out = append(out, x)
-		}
+	out := e.Data.alerts()
+	for _, a := range e.Data.Alerts {
+		out = append(out, a.alerts()...)
 	}
 	return out, nil
 }
 
-func (a *eventAlert) alert() Alert {
-	out := Alert{
-		ID: orElse(a.AlertID, a.ID), Revision: a.Revision, Kind: a.Kind, Watchlist: a.Watchlist, Severity: a.Severity,
-		URL: orElse(a.Item.URL, a.Match.Item.URL),
+func (a *eventAlert) alerts() []Alert {
+	var out []Alert
+	for _, it := range append([]eventItem{a.Item, a.Match.Item}, a.Items...) {
+		if it.URL != "" {
+			out = append(out, Alert{
+				ID: orElse(a.Alert.ID, a.AlertID), Revision: a.Revision, Kind: a.Kind, Watchlist: a.Watchlist.ID, Severity: a.Severity, URL: it.URL,
+			})
+		}
+	}
+	if len(out) != 1 {
+		return out
 	}
 	for _, list := range [][]eventID{a.Entities, a.Rules, a.Match.Entities, a.Match.Rules} {
 		for _, x := range list {
-			out.IDs = append(out.IDs, x.ID)
+			out[0].IDs = append(out[0].IDs, x.ID)
 		}
 	}
 	return out
