@@ -1,0 +1,205 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"tocsin/news"
+)
+
+// Reasons of dead letters that the bus itself writes: the closed list of its DeadLetter.Reason.
+const (
+	DeadUndecodable    = "undecodable"     // the message is not what its stream holds
+	DeadHandlerError   = "handler_error"   // its handler failed as often as it may
+	DeadChannelRemoved = "channel_removed" // its channel is no longer configured
+)
+
+const (
+	ackBudget    = 5 * time.Second
+	firstNakWait = time.Second
+	maxNakWait   = time.Minute
+	resubscribe  = time.Second // before a subscription that broke off is made again
+)
+
+// Meta tells where a message was read from.
+type Meta struct {
+	Stream     string
+	Sequence   uint64 // in the stream
+	Deliveries uint64 // 1 the first time
+	Stored     time.Time
+	Subject    string
+}
+
+// ConsumeItems hands items to h, workers at a time, until ctx ends and every handler has returned; then it gives nil (or ErrClosed when the
+// bus was closed first). While h runs the message stays its own. When h returns nil the message is done for good. With a *news.LaterError it
+// comes back after that delay, with another error after 1 s, 2 s, 4 s and so on up to a minute. At the fifth delivery an error makes it a dead
+// letter, unless the error comes from the bus itself or from the end of a context. What cannot be decoded becomes a dead letter at once.
+// The context of h carries the message's trace, and outlives ctx by Options.Grace.
+func (b *Bus) ConsumeItems(ctx context.Context, workers int, h func(context.Context, news.Item, Meta) error) error {
+	return consume(ctx, b, consumers[1], workers, intake[news.Item]{news.Decode[news.Item], func(v *news.Item) string { return v.ID }, h})
+}
+
+// ConsumeMatches hands matches to h, as ConsumeItems does. One process at a time gets them: another takes over when it goes.
+func (b *Bus) ConsumeMatches(ctx context.Context, workers int, h func(context.Context, news.Match, Meta) error) error {
+	return consume(ctx, b, consumers[2], workers, intake[news.Match]{news.Decode[news.Match], func(v *news.Match) string { return v.ID }, h})
+}
+
+// ConsumeAlerts hands alerts to h, as ConsumeMatches does.
+func (b *Bus) ConsumeAlerts(ctx context.Context, workers int, h func(context.Context, news.Alert, Meta) error) error {
+	return consume(ctx, b, consumers[3], workers, intake[news.Alert]{news.Decode[news.Alert], func(v *news.Alert) string { return v.ID }, h})
+}
+
+// ConsumeDeliveries hands the due deliveries of one channel to h, as ConsumeItems does, but never gives one up: that is for h to decide.
+func (b *Bus) ConsumeDeliveries(ctx context.Context, channel string, workers int, h func(context.Context, news.Delivery, Meta) error) error {
+	if err := b.knownChannel(channel); err != nil {
+		return err
+	}
+	spec := channelSpec(token(channel), b.layout.concurrencyOf(channel))
+	return consume(ctx, b, spec, workers, intake[news.Delivery]{news.Decode[news.Delivery], func(v *news.Delivery) string { return v.ID }, h})
+}
+
+// ConsumeDue hands the ids of feeds whose poll is due to h, as ConsumeItems does, but never gives one up: that would end the feed in silence.
+// h arms the next poll with ArmFetch before it returns nil; a feed whose handler does not is polled no more.
+func (b *Bus) ConsumeDue(ctx context.Context, workers int, h func(ctx context.Context, feedID string) error) error {
+	return consume(ctx, b, consumers[0], workers, intake[string]{
+		decodeFeedID, func(v *string) string { return *v },
+		func(ctx context.Context, id string, _ Meta) error { return h(ctx, id) },
+	})
+}
+
+func decodeFeedID(data []byte) (string, error) {
+	if len(data) == 0 || len(data) > 256 {
+		return "", fmt.Errorf("a feed id of %d bytes", len(data))
+	}
+	return string(data), nil
+}
+
+// intake is how messages of one type are read and handled.
+type intake[T any] struct {
+	decode func([]byte) (T, error)
+	id     func(*T) string
+	handle func(context.Context, T, Meta) error
+}
+
+// puller is one Consume call.
+type puller[T any] struct {
+	b       *Bus
+	spec    consumerSpec
+	in      intake[T]
+	slots   chan struct{}
+	busy    sync.WaitGroup
+	pulse   *pulse
+	excused excuses
+}
+
+func consume[T any](ctx context.Context, b *Bus, spec consumerSpec, workers int, in intake[T]) error {
+	outer := ctx
+	ctx, leave, err := b.enter(ctx)
+	if err != nil {
+		return fmt.Errorf("consume %s: %w", spec.name, err)
+	}
+	defer leave()
+	p := &puller[T]{b: b, spec: spec, in: in, slots: make(chan struct{}, max(workers, 1)), excused: excuses{n: map[uint64]uint64{}}}
+	p.pulse = b.pullers.add(spec.name)
+	defer b.pullers.remove(p.pulse)
+	b.metrics.progress.WithLabelValues(spec.stage).SetToCurrentTime()
+	for ctx.Err() == nil {
+		if err := p.pull(ctx); err != nil && ctx.Err() == nil {
+			b.log.Warn("subscription broke off, starting again", "component", "bus", "reason", spec.name, "err", err)
+			sleep(ctx, resubscribe)
+		}
+	}
+	p.busy.Wait()
+	if outer.Err() == nil {
+		return ErrClosed
+	}
+	return nil
+}
+
+// pull takes messages from one subscription until ctx ends or the subscription breaks. It asks for a message only when a worker is free:
+// what lies in a buffer would be delivered again when its time is over.
+func (p *puller[T]) pull(ctx context.Context) error {
+	it, err := p.subscribe(ctx)
+	if err != nil {
+		return err
+	}
+	defer p.giveBack(it)
+	outer := ctx // handlers go on when only the subscription is made anew
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	p.pulse.began(cancel)
+	for {
+		select {
+		case p.slots <- struct{}{}:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		p.pulse.waits(true)
+		m, err := it.Next(jetstream.NextContext(ctx))
+		p.pulse.waits(false)
+		if err != nil {
+			<-p.slots
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			return err
+		}
+		p.busy.Go(func() {
+			defer func() { <-p.slots }()
+			p.message(outer, m)
+		})
+	}
+}
+
+func (p *puller[T]) subscribe(ctx context.Context) (jetstream.MessagesContext, error) {
+	ctx, cancel := context.WithTimeout(ctx, setupBudget)
+	defer cancel()
+	c, err := p.b.js.Consumer(ctx, p.spec.stream, p.spec.name)
+	if err != nil {
+		return nil, err
+	}
+	opts := []jetstream.PullMessagesOpt{
+		jetstream.PullMaxMessages(1), jetstream.PullExpiry(p.spec.expiry()), jetstream.PullHeartbeat(p.spec.expiry() / 2),
+	}
+	if p.spec.pinned {
+		opts = append(opts, jetstream.PullPriorityGroup(pinGroup))
+	}
+	return c.Messages(opts...)
+}
+
+// giveBack ends a subscription. A message that came at the last moment goes back at once instead of after its AckWait.
+func (p *puller[T]) giveBack(it jetstream.MessagesContext) {
+	it.Drain()
+	for {
+		m, err := it.Next(jetstream.NextMaxWait(time.Second))
+		if err != nil {
+			it.Stop()
+			return
+		}
+		_ = m.Nak()
+	}
+}
+
+func (p *puller[T]) message(ctx context.Context, m jetstream.Msg) {
+	md, err := m.Metadata()
+	if err != nil {
+		p.b.log.Error("message without metadata left alone", "component", "bus", "reason", p.spec.name, "err", err)
+		return
+	}
+	meta := Meta{Stream: p.spec.stream, Sequence: md.Sequence.Stream, Deliveries: md.NumDelivered, Stored: md.Timestamp, Subject: m.Subject()}
+	work, done := p.b.workContext(WithTrace(ctx, m.Headers().Get(headerTrace)))
+	defer done()
+	stop := p.keepAlive(m)
+	defer stop()
+	v, err := p.in.decode(m.Data())
+	if err != nil {
+		p.bury(work, m, meta, DeadUndecodable, p.spec.stream+"-"+strconv.FormatUint(meta.Sequence, 10), err)
+		return
+	}
+	p.finish(work, m, meta, p.in.id(&v), p.call(work, v, meta))
+}

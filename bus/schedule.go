@@ -1,0 +1,124 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"tocsin/news"
+)
+
+// A schedule is a message that the server publishes again, on its target subject, at a time. It fires 0 to 250 ms late by design, at once when
+// its time has passed, and it survives restarts. A later one on the same subject replaces it; its firing replaces an earlier message of the
+// target, so that due messages do not pile up while nobody listens.
+
+// ArmFetch has the feed polled at the given time, in place of what was planned for it before. The feed's handler in ConsumeDue calls it before
+// it returns. Errors as in PublishItem.
+func (b *Bus) ArmFetch(ctx context.Context, feedID string, at time.Time) error {
+	_, _, err := b.send(ctx, streamFetch, b.fetchSchedule(ctx, feedID, at))
+	if err != nil {
+		return fmt.Errorf("plan poll of feed %s: %w", feedID, err)
+	}
+	return nil
+}
+
+// EnsureFetch has the feed polled at the given time if nothing is planned for it: no schedule waits, no poll is due, none is under way. It
+// never makes a second chain of polls and may be called at any time by any number of processes. created tells whether there was nothing.
+func (b *Bus) EnsureFetch(ctx context.Context, feedID string, at time.Time) (created bool, err error) {
+	m := b.fetchSchedule(ctx, feedID, at)
+	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, "0")
+	m.Header.Set(jetstream.ExpectedLastSubjSeqSubjHeader, "fetch.*."+token(feedID)) // the due message stays until its poll is done
+	_, _, err = b.send(ctx, streamFetch, m)
+	if isConflict(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("ensure poll of feed %s: %w", feedID, err)
+	}
+	return true, nil
+}
+
+// CancelFetch forgets what is planned for the feed, and a poll that is due. A poll under way is not stopped; if its handler arms the next one,
+// the feed lives on. It needs the right to purge, which only an administrator's key has on an external server.
+func (b *Bus) CancelFetch(ctx context.Context, feedID string) error {
+	if err := b.publish.enter(); err != nil {
+		return fmt.Errorf("cancel poll of feed %s: %w", feedID, err)
+	}
+	defer b.publish.leave()
+	ctx, cancel := context.WithTimeout(ctx, publishBudget)
+	defer cancel()
+	s, err := b.handles.stream(ctx, b.js, streamFetch)
+	if err == nil {
+		err = s.Purge(ctx, jetstream.WithPurgeSubject("fetch.*."+token(feedID)))
+	}
+	if err != nil {
+		return fmt.Errorf("cancel poll of feed %s: %w", feedID, err)
+	}
+	return nil
+}
+
+// fetchSchedule carries the feed id and nothing else, because the server copies it verbatim. Each poll begins a new trace.
+func (b *Bus) fetchSchedule(ctx context.Context, feedID string, at time.Time) *nats.Msg {
+	t := token(feedID)
+	m := schedule("fetch.schedule."+t, "fetch.due."+t, at)
+	m.Data = []byte(feedID)
+	b.stamp(context.WithValue(ctx, traceKey{}, ""), m)
+	return m
+}
+
+// ArmRetry has the delivery due again at the given time, with the content given here, in place of an earlier retry of it. The handler of the
+// delivery calls it before it returns nil. Errors as in PublishDelivery.
+func (b *Bus) ArmRetry(ctx context.Context, d news.Delivery, at time.Time) error {
+	if err := b.knownChannel(d.Channel); err != nil {
+		return err
+	}
+	data, err := news.Encode(d)
+	if err != nil {
+		return err
+	}
+	m := schedule("outbox.retry."+token(d.Channel)+"."+token(d.ID), deliveries.subject(&d), at)
+	m.Data = data
+	b.stamp(ctx, m)
+	if _, _, err := b.send(ctx, streamOutbox, m); err != nil {
+		return fmt.Errorf("plan retry of delivery %s: %w", d.ID, err)
+	}
+	return nil
+}
+
+// schedule is a message for subject that fires on target. nats.WithScheduleAt would cut the time to whole seconds.
+func schedule(subject, target string, at time.Time) *nats.Msg {
+	m := nats.NewMsg(subject)
+	m.Header.Set(jetstream.ScheduleHeader, "@at "+at.UTC().Format(time.RFC3339Nano))
+	m.Header.Set(jetstream.ScheduleTargetHeader, target)
+	m.Header.Set(jetstream.ScheduleRollupHeader, jetstream.MsgRollupSubject)
+	return m
+}
+
+// PauseChannel stops the deliveries of a channel until the given time; a time that has passed lets them go on at once. What is under way is
+// not stopped.
+func (b *Bus) PauseChannel(ctx context.Context, channel string, until time.Time) error {
+	if err := b.publish.enter(); err != nil {
+		return fmt.Errorf("pause channel %s: %w", channel, err)
+	}
+	defer b.publish.leave()
+	ctx, cancel := context.WithTimeout(ctx, publishBudget)
+	defer cancel()
+	name := channelConsumer + token(channel)
+	var err error
+	if time.Until(until) <= 0 {
+		_, err = b.js.ResumeConsumer(ctx, streamOutbox, name)
+	} else {
+		_, err = b.js.PauseConsumer(ctx, streamOutbox, name, until)
+	}
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return fmt.Errorf("pause channel %s: %w", channel, news.ErrNotFound)
+	}
+	if err != nil {
+		return fmt.Errorf("pause channel %s: %w", channel, err)
+	}
+	return nil
+}

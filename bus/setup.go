@@ -1,0 +1,145 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const setupBudget = 30 * time.Second // for one stream or consumer; a cluster elects a leader first
+
+// establish checks the server and makes the table true, or finds out that it is not.
+func (b *Bus) establish(ctx context.Context) error {
+	if b.srv != nil {
+		b.sync.set(true, true)
+		b.metrics.syncAlways.Set(1)
+		return b.setup(ctx)
+	}
+	faults := b.checkServer(ctx)
+	if err := faults.err(); err != nil && b.layout.replicas == 0 {
+		return err // too old, or no JetStream: the rest would only be noise
+	}
+	faults = append(faults, b.checkSync(ctx)...)
+	if b.opts.Setup {
+		if err := faults.err(); err != nil {
+			return err // change nothing on a server that is refused
+		}
+		return b.setup(ctx)
+	}
+	faults = append(faults, b.compare(ctx)...)
+	faults = append(faults, b.checkRights(ctx)...)
+	return faults.err()
+}
+
+// setup makes streams, consumers and buckets as the table has them.
+func (b *Bus) setup(ctx context.Context) error {
+	var faults Faults
+	for _, want := range b.layout.streams() {
+		if err := b.setupStream(ctx, want); err != nil {
+			faults.add("stream "+want.Name, cause(err), setupNext(err))
+		}
+	}
+	if err := faults.err(); err != nil {
+		return err
+	}
+	for _, want := range b.layout.consumers() {
+		if err := b.setupConsumer(ctx, want); err != nil {
+			faults.add("consumer "+want.stream+"/"+want.name, cause(err), setupNext(err))
+		}
+	}
+	if err := b.sweepChannels(ctx); err != nil {
+		faults.add("stream "+streamOutbox, "messages of removed channels could not be moved to "+streamDead+": "+cause(err), "start again")
+	}
+	return faults.err()
+}
+
+func setupNext(err error) string {
+	switch code := apiCode(err); {
+	case code == codeStorageExceeded:
+		return "lower bus.max_store, or give the account or the server more storage"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "the server did not answer: does this key hold the rights of an administrator?"
+	case code != 0:
+		return "the server refuses the change: make it by hand, or move the stream's messages away and delete it"
+	}
+	return "look at the log of the server"
+}
+
+func (b *Bus) setupStream(ctx context.Context, want jetstream.StreamConfig) error {
+	ctx, cancel := context.WithTimeout(ctx, setupBudget)
+	defer cancel()
+	s, err := b.js.Stream(ctx, want.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		_, err = b.js.CreateStream(ctx, want)
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	got := s.CachedInfo().Config
+	diff := differences(want, got)
+	if len(diff) == 0 {
+		return nil
+	}
+	want.Placement, want.Description, want.Metadata = got.Placement, got.Description, got.Metadata
+	if _, err = b.js.UpdateStream(ctx, want); err == nil {
+		b.log.Info("stream changed to the table", "component", "bus", "reason", want.Name, "status", fmt.Sprint(diff))
+	}
+	return err
+}
+
+// setupConsumer compares first and creates only what is absent: a refused create could destroy an existing consumer (nats-server #8491).
+func (b *Bus) setupConsumer(ctx context.Context, spec consumerSpec) error {
+	ctx, cancel := context.WithTimeout(ctx, setupBudget)
+	defer cancel()
+	want := spec.config()
+	c, err := b.js.Consumer(ctx, spec.stream, spec.name)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		_, err = b.js.CreateConsumer(ctx, spec.stream, want)
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	got := c.CachedInfo().Config
+	if diff := differences(want, got); len(diff) > 0 {
+		want.Metadata, want.Description, want.PauseUntil = got.Metadata, got.Description, got.PauseUntil
+		if _, err := b.js.UpdateConsumer(ctx, spec.stream, want); err != nil {
+			return err
+		}
+		b.log.Info("consumer changed to the table", "component", "bus", "reason", spec.name, "status", fmt.Sprint(diff))
+	}
+	return b.rewind(ctx, spec)
+}
+
+// ahead tells whether a consumer stands beyond the last message of its stream, and where it would have to stand. That happens when the
+// stream lost its end and the consumer's state did not; without help it would never get the messages that take those numbers now.
+func (b *Bus) ahead(ctx context.Context, spec consumerSpec) (next uint64, ahead bool, err error) {
+	s, err := b.js.Stream(ctx, spec.stream)
+	if err != nil {
+		return 0, false, err
+	}
+	c, err := s.Consumer(ctx, spec.name)
+	if err != nil {
+		return 0, false, err
+	}
+	last, info := s.CachedInfo().State.LastSeq, c.CachedInfo()
+	if info.Delivered.Stream <= last && info.AckFloor.Stream <= last {
+		return 0, false, nil
+	}
+	return min(info.AckFloor.Stream, last) + 1, true, nil
+}
+
+// rewind puts a consumer that is ahead of its stream back to where its work ends. What is then delivered again has the same ids.
+func (b *Bus) rewind(ctx context.Context, spec consumerSpec) error {
+	next, ahead, err := b.ahead(ctx, spec)
+	if err != nil || !ahead {
+		return err
+	}
+	b.log.Warn("consumer stood beyond the end of its stream, set back", "component", "bus", "reason", spec.name, "count", next)
+	_, err = b.js.ResetConsumerToSequence(ctx, spec.stream, spec.name, next)
+	return err
+}
