@@ -31,6 +31,9 @@ func (w *World) Feeds() []Feed {
 	return all
 }
 
+// FeedCount is how many feeds FeedsYAML lists.
+func (w *World) FeedCount() int { return len(w.outlets) }
+
 // FeedsYAML is the feed list of this world in the form of watchlists/feeds: every feed with Options.Interval, and with `backfill: true` so that
 // what stands in its first document is news as well.
 func (w *World) FeedsYAML() []byte {

@@ -20,7 +20,7 @@ func Flood(n, feeds int, o Options) (*World, error) {
 		return nil, fmt.Errorf("flood of %d mentions over %d feeds: both must be at least 1", n, feeds)
 	}
 	o = o.withDefaults()
-	rng := rand.New(rand.NewPCG(o.Seed, 0x666c6f6f64))
+	rng := rand.New(rand.NewPCG(uint64(o.Seed), 0x666c6f6f64))
 	p := plan{lists: map[string]string{}, extra: map[string][]byte{}}
 	shapes := []string{"rss2", "atom", "json", "rss1"}
 	for i := range feeds {

@@ -26,12 +26,12 @@ import (
 
 // Mail is one message that the mail server took.
 type Mail struct {
-	At      time.Time
-	From    string   // envelope
-	To      []string // envelope
-	Raw     []byte
-	Message *mail.Message // parsed from Raw; nil when Err is set
-	Err     error
+	At     time.Time
+	From   string   // envelope
+	To     []string // envelope
+	Raw    []byte
+	Header mail.Header // empty when Err is set
+	Err    error       // why Raw is no readable message
 }
 
 // mailSink is a real SMTP server: STARTTLS with a certificate made at start, AUTH PLAIN, and no mail without either.
@@ -151,7 +151,10 @@ func (s *mailSession) Data(r io.Reader) error {
 		return err
 	}
 	m := Mail{At: time.Now(), From: s.from, To: slices.Clone(s.to), Raw: raw}
-	m.Message, m.Err = mail.ReadMessage(bytes.NewReader(raw))
+	msg, err := mail.ReadMessage(bytes.NewReader(raw))
+	if m.Err = err; err == nil {
+		m.Header = msg.Header
+	}
 	s.sink.mu.Lock()
 	defer s.sink.mu.Unlock()
 	s.sink.mails = append(s.sink.mails, m)

@@ -15,12 +15,13 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // Options say how a World behaves. The zero value is usable: every field has a default.
 type Options struct {
-	Seed     uint64        // the same seed gives the same script in the same order
+	Seed     int64         // the same seed gives the same script in the same order
 	Span     time.Duration // time over which the items appear; default 2 minutes
 	Speed    float64       // divides Span; default 1
 	Interval time.Duration // polling interval written into FeedsYAML; default 1 second
@@ -41,7 +42,7 @@ type World struct {
 	CAPEM         []byte // the mail server's self-signed certificate, to be trusted by the sender
 
 	opts    Options
-	start   time.Time
+	start   atomic.Int64      // time zero of the script, Unix nanoseconds
 	lists   map[string]string // id of an entity or rule -> watchlist
 	outlets []*outlet
 	items   []*item
@@ -115,12 +116,19 @@ func open(o Options, p plan) (*World, error) {
 	for _, it := range w.items {
 		it.url = it.outlet.base + "/news/" + it.ID
 	}
-	w.start = time.Now()
-	for _, out := range w.outlets {
-		out.begin(o, w.start)
-	}
+	w.Open()
 	o.Log.Info("newsroom started", "count", len(w.outlets))
 	return w, nil
+}
+
+// Open begins the script: its time zero is now. Start and Flood do so once; call it again when the program under test is about to fetch, so that
+// no part of the script passes while that program starts.
+func (w *World) Open() {
+	now := time.Now()
+	w.start.Store(now.UnixNano())
+	for _, out := range w.outlets {
+		out.begin(w.opts, now)
+	}
 }
 
 func (w *World) openSinks() error {
@@ -201,8 +209,9 @@ func (w *World) Unserved() int {
 
 // Progress tells how many of all items are published by now.
 func (w *World) Progress() (published, total int) {
+	d := time.Since(time.Unix(0, w.start.Load()))
 	for _, out := range w.outlets {
-		published += out.published(time.Since(w.start))
+		published += out.published(d)
 	}
 	return published, len(w.items)
 }

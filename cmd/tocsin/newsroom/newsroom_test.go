@@ -252,7 +252,7 @@ func TestItemsStayUntilTheyWereServed(t *testing.T) {
 }
 
 func TestSameSeedSameScript(t *testing.T) {
-	plan := func(seed uint64) (ids []string) {
+	plan := func(seed int64) (ids []string) {
 		s, err := loadScript()
 		if err != nil {
 			t.Fatal(err)

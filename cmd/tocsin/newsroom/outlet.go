@@ -18,10 +18,10 @@ type outlet struct {
 	outletSpec
 	base  string // http://127.0.0.1:port
 	items []*item
-	opts  Options
-	start time.Time
 
 	mu       sync.Mutex
+	opts     Options
+	start    time.Time
 	version  int // events (releases and edits) that doc knows; -1 before the first document
 	doc      document
 	modified time.Time
@@ -44,18 +44,17 @@ func newOutlet(spec outletSpec) *outlet {
 func (o *outlet) has(trait string) bool { return slices.Contains(o.Traits, trait) }
 
 func (o *outlet) begin(opts Options, start time.Time) {
-	o.opts, o.start = opts, start
-	o.modified = start.Add(-time.Hour).Truncate(time.Second)
-	if !o.has("dies") {
-		return
-	}
-	// What it publishes must have been seen before it dies in the middle of the span.
-	for _, it := range o.items {
-		it.at = it.at * 3 / 10
-		for i := range it.edits {
-			it.edits[i].at = it.edits[i].at * 3 / 10
-		}
-	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.opts, o.start, o.version = opts, start, -1
+	o.modified = later(o.modified, start.Add(-time.Hour).Truncate(time.Second))
+}
+
+// clock gives the options and the time since the script's beginning.
+func (o *outlet) clock() (Options, time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.opts, time.Since(o.start)
 }
 
 // path is where the feed lives; listed is the address in the feed list, which differs for an outlet that has moved.
@@ -90,12 +89,12 @@ func (o *outlet) published(d time.Duration) int {
 
 // ServeHTTP answers for the feed, its old address and the article pages.
 func (o *outlet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	d := time.Since(o.start)
+	opts, d := o.clock()
 	switch {
 	case r.URL.Path == "/old/feed" && o.has("redirects"):
 		http.Redirect(w, r, o.path(), http.StatusMovedPermanently)
 	case r.URL.Path == o.path():
-		o.serveFeed(w, r, d)
+		o.serveFeed(w, r, opts, d)
 	case strings.HasPrefix(r.URL.Path, "/news/"):
 		o.serveArticle(w, r, d)
 	case r.URL.Path == "/":
@@ -106,21 +105,21 @@ func (o *outlet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (o *outlet) serveFeed(w http.ResponseWriter, r *http.Request, d time.Duration) {
+func (o *outlet) serveFeed(w http.ResponseWriter, r *http.Request, opts Options, d time.Duration) {
 	switch {
 	case o.has("error"):
 		http.Error(w, "database connection lost", http.StatusInternalServerError)
 		return
-	case o.has("dies") && d > o.opts.Span/2:
+	case o.has("dies") && d > opts.Span/2:
 		http.Error(w, "this feed was closed", http.StatusGone)
 		return
 	case o.has("slow"):
 		select {
-		case <-time.After(o.opts.Slow):
+		case <-time.After(opts.Slow):
 		case <-r.Context().Done():
 			return
 		}
-		d = time.Since(o.start)
+		_, d = o.clock()
 	}
 	doc, modified := o.document(d)
 	h := w.Header()

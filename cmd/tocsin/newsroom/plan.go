@@ -14,7 +14,7 @@ import (
 // plan lays the script out in time. What appears "over time" is spread over 95 % of the span; the outlets of one story follow one another
 // within a twentieth of it.
 func (s *script) plan(o Options) plan {
-	rng := rand.New(rand.NewPCG(o.Seed, 0x746f6373696e))
+	rng := rand.New(rand.NewPCG(uint64(o.Seed), 0x746f6373696e))
 	p := plan{lists: s.listOf()}
 	byID := map[string]*outlet{}
 	for _, spec := range s.Outlets {
@@ -33,6 +33,9 @@ func (s *script) plan(o Options) plan {
 	p.items = append(p.items, s.background(o, rng, p.outlets, len(p.items))...)
 	for _, it := range p.items {
 		it.outlet.items = append(it.outlet.items, it)
+		if it.outlet.has("dies") {
+			it.hasten()
+		}
 	}
 	for _, out := range p.outlets {
 		slices.SortStableFunc(out.items, func(a, b *item) int { return cmp.Compare(a.at, b.at) })
@@ -68,6 +71,14 @@ func (spec *itemSpec) when(o Options, rng *rand.Rand) time.Duration {
 		u *= 0.95
 	}
 	return share(o.Span, u)
+}
+
+// hasten lets an item of the outlet that dies in the middle of the span be seen before that.
+func (it *item) hasten() {
+	it.at = it.at * 3 / 10
+	for i := range it.edits {
+		it.edits[i].at = it.edits[i].at * 3 / 10
+	}
 }
 
 func share(span time.Duration, u float64) time.Duration { return time.Duration(float64(span) * u) }

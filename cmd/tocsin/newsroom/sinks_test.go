@@ -197,7 +197,7 @@ func TestMailServer(t *testing.T) {
 		t.Errorf("a refused recipient: %v", err)
 	}
 	mails := w.Mails()
-	if len(mails) != 1 || mails[0].Err != nil || mails[0].Message.Header.Get("To") != "b@example.org" || !bytes.Contains(mails[0].Raw, []byte("hello")) {
+	if len(mails) != 1 || mails[0].Err != nil || mails[0].Header.Get("To") != "b@example.org" || !bytes.Contains(mails[0].Raw, []byte("hello")) {
 		t.Fatalf("mails: %+v", mails)
 	}
 }
