@@ -1,0 +1,341 @@
+package fetcher
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"tocsin/news"
+)
+
+// Poll handles one due message. nil means done: what was new is stored and the next poll is armed. *news.LaterError asks for the message again
+// after a while. Any other error is about our own store or a shutdown; the state is then unchanged and the poll will be repeated. Faults of the
+// feed are never errors: they are counted, kept in the state and shown.
+func (f *Fetcher) Poll(ctx context.Context, feedID string) error {
+	fd, busy := f.begin(feedID)
+	switch {
+	case fd == nil || fd.Paused && !busy:
+		if fd != nil {
+			f.end(feedID)
+		}
+		return nil // not listed any more, or paused: no wake-up follows
+	case busy:
+		return news.Later(30*time.Second, nil)
+	}
+	defer f.end(feedID)
+	select {
+	case f.slots <- struct{}{}:
+		defer func() { <-f.slots }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	st, rev, err := f.load(ctx, fd)
+	if err != nil {
+		return err
+	}
+	st.moved(canonical(fd))
+	if done, err := f.early(ctx, fd, st); done || err != nil {
+		return err
+	}
+	if err := f.starts.wait(ctx); err != nil {
+		return err
+	}
+	p := &poll{f: f, feed: fd, st: st, rev: rev, now: f.o.Now()}
+	return p.run(ctx)
+}
+
+// early answers messages that need no GET: a feed that is gone, one that is not due yet, one whose host is held.
+func (f *Fetcher) early(ctx context.Context, fd *Feed, st *state) (done bool, err error) {
+	if st.Gone {
+		f.see(fd, st)
+		return true, nil
+	}
+	now := f.o.Now()
+	at := st.Next
+	if u, err := url.Parse(st.address(fd)); err == nil {
+		if held := f.hosts.held(hostPort(u)); held.After(at) {
+			at = held
+		}
+	}
+	if !at.After(now.Add(f.o.MinInterval / 60)) {
+		return false, nil
+	}
+	if err := f.o.Arm(ctx, fd.ID, at); err != nil {
+		return true, fmt.Errorf("arm feed %s: %w", fd.ID, err)
+	}
+	f.see(fd, st)
+	return true, nil
+}
+
+// poll is one poll of one feed: get, publish, save, arm, in this order.
+type poll struct {
+	f    *Fetcher
+	feed *Feed
+	st   *state
+	rev  uint64
+	now  time.Time
+
+	entries int
+	fault   *Fault // why it failed; nil when the feed was reached
+}
+
+func (p *poll) run(ctx context.Context) error {
+	err := p.attempt(ctx)
+	if p.st.Adopted != "" && gaveUp(err) {
+		p.st.Adopted, p.st.Since = "", 0
+		p.f.o.Log.Warn("adopted address failed, asking the listed one", "feed", p.feed.ID)
+		err = p.attempt(ctx)
+	}
+	var fl *Fault
+	switch {
+	case errors.As(err, &fl):
+		p.failed(fl, err)
+	case err != nil:
+		return err
+	}
+	p.st.LastTry = p.now
+	if p.st.FirstTry.IsZero() {
+		p.st.FirstTry = p.now
+	}
+	p.st.Poll++
+	plan := plan{
+		id: p.feed.ID, poll: p.st.Poll, now: p.f.o.Now(), interval: p.feed.Interval, min: p.f.o.MinInterval, state: p.st, failing: p.fault != nil,
+		lastGap: !p.st.LastGap.IsZero() && p.now.Sub(p.st.LastGap) < day,
+	}
+	p.st.Next, p.st.Interval = plan.next()
+	if err := p.f.save(ctx, p.feed, p.st, p.rev); err != nil {
+		return err
+	}
+	p.f.see(p.feed, p.st)
+	if p.st.Gone {
+		return nil
+	}
+	if err := p.f.o.Arm(ctx, p.feed.ID, p.st.Next); err != nil {
+		return fmt.Errorf("arm feed %s: %w", p.feed.ID, err)
+	}
+	return nil
+}
+
+// attempt gets the feed's address and takes what comes.
+func (p *poll) attempt(ctx context.Context) error {
+	client, err := p.f.client(p.feed)
+	if err != nil {
+		return fault(ReasonTLS, "%s", short(err.Error(), 200))
+	}
+	val := p.st.validators()
+	if p.stuck() {
+		val, p.st.LastForced = validators{}, p.now
+	}
+	a, err := p.f.get.get(ctx, client, p.feed, p.st.address(p.feed), val)
+	if err != nil {
+		return err
+	}
+	defer a.release()
+	return p.take(ctx, a)
+}
+
+// gaveUp tells whether an adopted address failed in a way that brings the listed one back: 404, 410, or no feed.
+func gaveUp(err error) bool {
+	var fl *Fault
+	return errors.As(err, &fl) && (fl.Status == http.StatusNotFound || fl.Status == http.StatusGone || fl.Reason == ReasonNotFeed || fl.Reason == ReasonBlocked)
+}
+
+// stuck tells whether to ask once without validators: a feed that answers nothing but 304 while it is late, once in 7 days.
+func (p *poll) stuck() bool {
+	state, _ := p.st.stateAt(p.feed, p.now)
+	return (state == StateLate || state == StateDead) && p.st.Failures == 0 && p.st.Status == http.StatusNotModified &&
+		p.now.Sub(first2(p.st.LastForced, p.st.LastFull)) > 7*day
+}
+
+func (p *poll) document(a *answer) Document {
+	return Document{
+		Body: a.body, ContentType: a.header.Get("Content-Type"), ContentLocation: a.header.Get("Content-Location"),
+		URL: a.url.String(), Feed: *p.feed, FirstSeen: a.headersAt,
+	}
+}
+
+// take judges the status and, for a document, publishes what is new in it.
+func (p *poll) take(ctx context.Context, a *answer) error {
+	if a.status == http.StatusNotModified {
+		if !a.conditional {
+			return &Fault{Reason: ReasonEmpty, Status: a.status, Detail: "304 to a request without validators"}
+		}
+		p.f.network.note(a.url.Host, false)
+		p.st.succeed(a.status, p.now)
+		p.st.Fresh = freshness(a.header)
+		p.renew(a)
+		p.f.metrics.item("unchanged", 1)
+		return nil
+	}
+	if fl := statusFault(a, p.f.o.Now()); fl != nil {
+		if a.status == http.StatusTooManyRequests && !a.private {
+			wait := fl.RetryAfter
+			if wait == 0 {
+				wait = time.Hour
+			}
+			p.f.hosts.hold(hostPort(a.url), p.f.o.Now().Add(wait))
+		}
+		return fl
+	}
+	p.f.network.note(a.url.Host, false)
+	sum := sha256.Sum256(a.body)
+	if !a.cut && bytes.Equal(sum[:16], p.st.BodyHash) {
+		p.st.succeed(a.status, p.now)
+		p.st.LastFull = p.now
+		p.keep(a, sum[:16])
+		p.f.metrics.item("unchanged", 1)
+		return nil
+	}
+	return p.read(ctx, a, sum[:16])
+}
+
+// read parses a new document and publishes its news.
+func (p *poll) read(ctx context.Context, a *answer, sum []byte) error {
+	release, err := p.f.parsing.take(ctx, int64(len(a.body)))
+	if err != nil {
+		return err
+	}
+	doc := p.document(a)
+	res, err := Parse(doc)
+	release()
+	if err != nil {
+		if a.cut && asFault(err).Reason == ReasonUnparseable {
+			return &Fault{Reason: ReasonCut, Status: a.status, Detail: "the document ended too early and nothing in it could be read"}
+		}
+		return err
+	}
+	if err := p.publish(ctx, &res, &doc, a.cut || res.Cut); err != nil {
+		return err
+	}
+	p.learn(&res, a)
+	if res.Refused != nil {
+		p.f.metrics.fault(p.feed.ID, res.Refused.Reason)
+	}
+	if a.cut || res.Cut {
+		// The old validators stay: the rest of this document is still wanted.
+		p.f.metrics.fault(p.feed.ID, ReasonCut)
+		return nil
+	}
+	p.keep(a, sum)
+	return nil
+}
+
+// publish finds what is new and stores it, one by one, oldest last as the document has it.
+func (p *poll) publish(ctx context.Context, res *Result, doc *Document, cut bool) error {
+	var entries []Entry
+	var items []news.Item
+	for i := range res.Entries {
+		if it, ok := toItem(&res.Entries[i], res, doc); ok {
+			if cut && !slices.Contains(it.Flags, news.FlagDegraded) {
+				it.Flags = append(it.Flags, news.FlagDegraded)
+			}
+			entries, items = append(entries, res.Entries[i]), append(items, it)
+		}
+	}
+	firstDoc := p.st.Seen.empty() && p.st.LastFull.IsZero()
+	j := judgeAll(p.feed.ID, p.st, entries, items, firstDoc, p.now)
+	p.entries = len(entries)
+	for i := range j.out {
+		it := &j.out[i]
+		it.Backfill = firstDoc && !p.feed.Backfill
+		if err := p.f.o.Publish(ctx, *it); err != nil {
+			p.f.metrics.item("not_stored", 1)
+			return fmt.Errorf("publish item %s of feed %s: %w", it.ID, p.feed.ID, err)
+		}
+		p.f.metrics.published(it)
+	}
+	p.count(j, firstDoc)
+	p.f.metrics.item("known", j.known-j.edited)
+	p.f.metrics.item("dropped", res.Dropped)
+	return nil
+}
+
+// count learns from what the document showed: gaps between items, overlap with the document before, and what may have been missed.
+func (p *poll) count(j *judge, firstDoc bool) {
+	p.st.Items += uint64(len(j.out))
+	lost := 0
+	if !firstDoc && j.known == 0 && j.fresh > 0 && len(j.order) > 0 {
+		lost = p.missed(j.fresh)
+		p.st.Lost += uint64(lost)
+		p.st.LastGap = p.now
+		p.f.metrics.missed(p.feed.ID, lost)
+		p.f.o.Log.Warn("no entry of the document was known, items may have been missed", "feed", p.feed.ID, "count", lost)
+	}
+	if n := j.known + j.fresh; !firstDoc && n > 0 && j.fresh > 0 {
+		p.st.hurry(uint8(100 * j.known / n))
+	}
+	var whens []time.Time
+	for i := range j.out {
+		if j.out[i].Reason == news.ReasonNew {
+			whens = append(whens, j.out[i].When())
+		}
+	}
+	slices.SortFunc(whens, time.Time.Compare)
+	if len(whens) > 0 && firstDoc && p.st.LastItem.IsZero() {
+		p.st.LastItem = whens[0]
+	}
+	p.st.addGaps(whens)
+}
+
+// missed estimates how many items went by unseen since the last full document: rate times time less what is here, at least one.
+func (p *poll) missed(fresh int) int {
+	var sum time.Duration
+	for _, g := range p.st.Gaps {
+		sum += time.Duration(g) * time.Second
+	}
+	if sum <= 0 || p.st.LastFull.IsZero() {
+		return 1
+	}
+	expected := float64(len(p.st.Gaps)) * float64(p.now.Sub(p.st.LastFull)) / float64(sum)
+	return min(max(int(expected)-fresh, 1), 10_000)
+}
+
+// learn notes what the document says about the feed itself.
+func (p *poll) learn(res *Result, a *answer) {
+	p.st.succeed(a.status, p.now)
+	p.st.LastFull = p.now
+	family := func(k string) string { return k[:min(len(k), 3)] }
+	p.st.KindChanged = p.st.Kind != "" && family(p.st.Kind) != family(res.Kind) && p.entries == 0
+	if !p.st.KindChanged {
+		p.st.Kind = res.Kind
+	}
+	p.st.TTL, p.st.Period, p.st.SkipHours, p.st.SkipDays = res.Wishes.TTL, res.Wishes.Period, res.Wishes.SkipHours, res.Wishes.SkipDays
+	p.st.Fresh = freshness(a.header)
+	p.st.Hub, p.st.Self = cutBytes(res.Hub, news.MaxURL), cutBytes(res.Self, news.MaxURL)
+	p.st.Notes = nil
+	for _, n := range res.Degraded[:min(len(res.Degraded), 5)] {
+		p.st.Notes = append(p.st.Notes, short(n, 120))
+	}
+	if a.adopt != "" && a.adopt != p.st.Adopted && len(a.adopt) <= news.MaxURL {
+		p.st.Adopted, p.st.Since = a.adopt, p.now.Unix()
+		p.f.o.Log.Warn("feed moved for good, its new address is asked from now on", "feed", p.feed.ID, "url", redact(a.adopt))
+	}
+}
+
+// keep stores the validators of a document that was read whole and whose items are stored; a 200 without any drops the old ones.
+func (p *poll) keep(a *answer, sum []byte) {
+	p.st.dropValidators()
+	p.st.BodyHash = bytes.Clone(sum)
+	p.st.Fresh = freshness(a.header)
+	p.renew(a)
+}
+
+// renew takes the validators that an answer carries, a 304 included (RFC 9111 3.2).
+func (p *poll) renew(a *answer) {
+	etag, modified := a.header.Get("ETag"), a.header.Get("Last-Modified")
+	if etag != "" && len(etag) <= maxValidator {
+		p.st.ETag, p.st.ValidatorURL = []byte(etag), a.url.String()
+	}
+	if modified != "" && len(modified) <= maxValidator {
+		p.st.LastModified, p.st.ValidatorURL = []byte(modified), a.url.String()
+	}
+	if v := p.st.validators(); !v.none() {
+		p.st.EverVal = true
+	}
+}

@@ -1,0 +1,218 @@
+package fetcher
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// The limits of a document (fetcher.md section 2 has the measurements behind them). They are judged before gofeed sees a byte, because a stack
+// overflow in a recursive parser ends the process and cannot be recovered.
+const (
+	maxDepth      = 256
+	maxScope      = 64        // namespace declarations in scope
+	maxAttributes = 256       // of one element
+	maxElements   = 250_000   // of a document
+	maxPrefixSum  = 5_000_000 // declarations in scope, summed over all elements
+	maxCopied     = 4 << 30   // bytes that gofeed copies to join mixed text
+	maxEntries    = 10_000    // items kept
+	maxNames      = 2_000_000 // bytes of attribute values of one element
+	maxText       = 8 << 20   // bytes of text of one element
+)
+
+// scanner reads a document once with its own stack and collects what gofeed does not tell: raw ids, languages, bases.
+type scanner struct {
+	dec      *xml.Decoder
+	text     []byte
+	stack    []frame
+	scope    []binding
+	elements int
+	prefixes int
+	copied   int
+	out      outline
+	current  *rawEntry
+}
+
+type frame struct {
+	name, prefix string
+	space        string // resolved namespace; only for the outer levels
+	declared     int    // bindings that this element added
+	text         int    // bytes of text so far
+	base, lang   string
+	inner        int64 // where its content begins
+	attrs        []xml.Attr
+}
+
+type binding struct{ prefix, uri string }
+
+// outline is what the scan learnt.
+type outline struct {
+	root    string // rss, rdf, feed in lower case
+	space   string
+	base    string // xml:base of the root and the channel
+	lang    string
+	feed    rawEntry
+	channel []rawEntry // items inside the channel, in order
+	outer   []rawEntry // items beside it, in order
+	end     int64      // where the root ended; 0 when it did not
+}
+
+// entries are in the order in which gofeed lists them.
+func (o *outline) entries() []rawEntry {
+	return append(o.channel[:len(o.channel):len(o.channel)], o.outer...)
+}
+
+// rawEntry is an entry as it stands in the document.
+type rawEntry struct {
+	start, end int64
+	id         string // text of id or guid, untouched but for the white space around it
+	about      string // rdf:about
+	base, lang string
+	texts      []rawText
+	links      []rawLink
+}
+
+// rawText is one text construct: where its markup stands, and how it is to be read.
+type rawText struct {
+	name, space string
+	typ, mode   string
+	markup      string
+	base        string
+}
+
+type rawLink struct{ space, rel, href, typ, text, base string }
+
+// scan judges text, which must begin with the root element. The error is a *Fault (refused) or a syntax error of encoding/xml.
+func scan(text []byte) (*outline, error) {
+	s := &scanner{dec: xml.NewDecoder(bytes.NewReader(text)), text: text}
+	s.dec.Strict = false
+	for {
+		before := s.dec.InputOffset()
+		tok, err := s.dec.RawToken()
+		if errors.Is(err, io.EOF) {
+			return &s.out, s.atEnd()
+		}
+		if err != nil {
+			return &s.out, err
+		}
+		switch t := tok.(type) {
+		case xml.StartElement:
+			err = s.open(t, before)
+		case xml.EndElement:
+			err = s.close(t, before)
+		case xml.CharData:
+			err = s.chars(len(t))
+		}
+		if err != nil {
+			return &s.out, err
+		}
+		if s.out.end > 0 {
+			return &s.out, nil
+		}
+	}
+}
+
+func (s *scanner) atEnd() error {
+	if len(s.stack) > 0 {
+		return fmt.Errorf("the document ends inside <%s>: %w", short(s.stack[len(s.stack)-1].name, 40), io.ErrUnexpectedEOF)
+	}
+	return nil
+}
+
+func (s *scanner) open(t xml.StartElement, before int64) error {
+	if s.elements++; s.elements > maxElements {
+		return fault(ReasonRefusedSize, "more than %d elements", maxElements)
+	}
+	if len(s.stack) >= maxDepth {
+		return fault(ReasonRefusedNesting, "elements nested deeper than %d", maxDepth)
+	}
+	if len(t.Attr) > maxAttributes {
+		return fault(ReasonRefusedSize, "%d attributes in one element, the limit is %d", len(t.Attr), maxAttributes)
+	}
+	f := frame{name: strings.ToLower(t.Name.Local), prefix: t.Name.Space, inner: s.dec.InputOffset()}
+	if n := len(s.stack); n > 0 {
+		f.base, f.lang = s.stack[n-1].base, s.stack[n-1].lang
+	}
+	size := 0
+	for _, a := range t.Attr {
+		size += len(a.Value)
+		s.attribute(&f, a)
+	}
+	if size > maxNames {
+		return fault(ReasonRefusedSize, "%d bytes of attributes in one element", size)
+	}
+	if len(s.scope) > maxScope {
+		return fault(ReasonRefusedNesting, "more than %d namespace declarations in scope", maxScope)
+	}
+	if s.prefixes += len(s.scope); s.prefixes > maxPrefixSum {
+		return fault(ReasonRefusedNesting, "namespace declarations in scope add up to more than %d", maxPrefixSum)
+	}
+	if len(s.stack) < 6 {
+		f.space, f.attrs = s.resolve(f.prefix), t.Attr
+	}
+	s.stack = append(s.stack, f)
+	s.begin(before)
+	return nil
+}
+
+func (s *scanner) attribute(f *frame, a xml.Attr) {
+	switch {
+	case a.Name.Space == "xmlns":
+		s.scope = append(s.scope, binding{a.Name.Local, strings.TrimSpace(a.Value)})
+		f.declared++
+	case a.Name.Space == "" && a.Name.Local == "xmlns":
+		s.scope = append(s.scope, binding{"", strings.TrimSpace(a.Value)})
+		f.declared++
+	case a.Name.Space == "xml" && a.Name.Local == "base":
+		f.base = resolve(f.base, a.Value)
+	case a.Name.Space == "xml" && a.Name.Local == "lang":
+		f.lang = a.Value
+	}
+}
+
+// resolve gives the namespace of a prefix; an undeclared prefix stands for itself, as in encoding/xml.
+func (s *scanner) resolve(prefix string) string {
+	for i := len(s.scope) - 1; i >= 0; i-- {
+		if s.scope[i].prefix == prefix {
+			return s.scope[i].uri
+		}
+	}
+	return prefix
+}
+
+func (s *scanner) chars(n int) error {
+	if len(s.stack) == 0 {
+		return nil
+	}
+	f := &s.stack[len(s.stack)-1]
+	f.text += n
+	// gofeed joins the pieces of an extension's text one by one and copies all that came before each time.
+	if s.copied += f.text; s.copied > maxCopied {
+		return fault(ReasonRefusedNesting, "text in more pieces than can be joined")
+	}
+	if f.text > maxText {
+		return fault(ReasonRefusedSize, "more than %d bytes of text in one element", maxText)
+	}
+	return nil
+}
+
+// close ends the elements up to the one that t names, as the parser that does not insist on well-formedness will.
+func (s *scanner) close(t xml.EndElement, before int64) error {
+	name := strings.ToLower(t.Name.Local)
+	for n := len(s.stack); n > 0; n-- {
+		f := s.stack[n-1]
+		s.finish(before)
+		s.scope = s.scope[:len(s.scope)-f.declared]
+		s.stack = s.stack[:n-1]
+		if f.name == name {
+			if len(s.stack) == 0 {
+				s.out.end = s.dec.InputOffset()
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("unexpected end element </%s>", short(t.Name.Local, 40))
+}

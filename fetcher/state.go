@@ -1,0 +1,193 @@
+package fetcher
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"tocsin/news"
+)
+
+// stateVersion is the version of the stored form. An older program does not read a newer form; this one reads its own and starts afresh
+// from none.
+const stateVersion = 1
+
+// maxState is the largest stored state in bytes.
+const maxState = 64 << 10
+
+// state is what is known of one feed: one JSON value, written by compare-and-set after the items of a poll are stored. It holds no secret.
+type state struct {
+	Version int    `json:"v"`
+	Listed  string `json:"listed"`            // canonical address of the list when this was written
+	Adopted string `json:"adopted,omitempty"` // address taken over after a permanent redirect
+	Since   int64  `json:"adopted_at,omitempty"`
+
+	ValidatorURL string `json:"val_url,omitempty"`
+	ETag         []byte `json:"etag,omitempty"`
+	LastModified []byte `json:"modified,omitempty"`
+	EverVal      bool   `json:"ever_val,omitempty"`
+	BodyHash     []byte `json:"body,omitempty"`
+	Kind         string `json:"kind,omitempty"`
+	KindChanged  bool   `json:"kind_changed,omitempty"`
+
+	Fresh     time.Duration `json:"fresh,omitempty"` // max-age or Expires of the last answer
+	TTL       time.Duration `json:"ttl,omitempty"`
+	Period    time.Duration `json:"period,omitempty"`
+	SkipHours uint32        `json:"skip_hours,omitempty"`
+	SkipDays  uint8         `json:"skip_days,omitempty"`
+
+	FirstTry      time.Time     `json:"first_try,omitzero"`
+	LastTry       time.Time     `json:"last_try,omitzero"`
+	LastSuccess   time.Time     `json:"last_success,omitzero"`
+	LastItem      time.Time     `json:"last_item,omitzero"`   // when the newest item is from
+	LastFull      time.Time     `json:"last_full,omitzero"`   // last 200
+	LastForced    time.Time     `json:"last_forced,omitzero"` // last GET without validators because of a stuck cache
+	Next          time.Time     `json:"next,omitzero"`
+	Interval      time.Duration `json:"interval,omitempty"` // wanted distance of polls, without jitter
+	Poll          uint64        `json:"poll"`
+	Failures      int           `json:"failures,omitempty"`
+	FailingSince  time.Time     `json:"failing_since,omitzero"`
+	Reason        Reason        `json:"reason,omitempty"`
+	Error         string        `json:"error,omitempty"`
+	Status        int           `json:"status,omitempty"`
+	NotFoundInRow int           `json:"not_found,omitempty"`
+	RetryUntil    time.Time     `json:"retry_until,omitzero"`
+	Gone          bool          `json:"gone,omitempty"`
+	Notes         []string      `json:"notes,omitempty"` // what was mended in the last document
+
+	Gaps    []uint32  `json:"gaps,omitempty"`    // seconds between items, the newest last
+	Overlap []uint8   `json:"overlap,omitempty"` // percent of each of the last changed documents that was known
+	Hurry   uint8     `json:"hurry,omitempty"`   // how often the interval was halved
+	LastGap time.Time `json:"last_gap,omitzero"` // when entries may have been missed
+	Lost    uint64    `json:"lost,omitempty"`
+	Items   uint64    `json:"items,omitempty"`
+
+	Mode string  `json:"mode,omitempty"` // "" = ids are identity, "link" = they are not
+	Seen seenSet `json:"seen"`
+	Hub  string  `json:"hub,omitempty"`
+	Self string  `json:"self,omitempty"`
+
+	learnt time.Duration // expected interval of a view, which has no gaps
+}
+
+const (
+	maxGaps    = 128
+	maxOverlap = 4
+)
+
+func (s *state) validators() validators {
+	return validators{url: s.ValidatorURL, etag: s.ETag, lastModified: s.LastModified}
+}
+
+// encode writes the state within maxState bytes.
+func (s *state) encode() ([]byte, error) {
+	s.Version = stateVersion
+	b, err := json.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("encode state: %w", err)
+	}
+	if len(b) > maxState {
+		return nil, fmt.Errorf("encode state: %d bytes, the limit is %d", len(b), maxState)
+	}
+	return b, nil
+}
+
+// decodeState reads a stored state. One that cannot be read is an error: our own store is broken.
+func decodeState(b []byte) (*state, error) {
+	s := &state{}
+	if err := json.Unmarshal(b, s); err != nil {
+		return nil, fmt.Errorf("decode state: %w", err)
+	}
+	if s.Version != stateVersion {
+		return nil, fmt.Errorf("decode state: version %d, this program reads %d: upgrade it", s.Version, stateVersion)
+	}
+	return s, nil
+}
+
+// moved starts a new address of the list: what belonged to the old one is forgotten, what was seen stays.
+func (s *state) moved(listed string) {
+	if s.Listed == listed {
+		return
+	}
+	s.Listed = listed
+	s.Adopted, s.Since, s.Gone = "", 0, false
+	s.dropValidators()
+	s.Failures, s.NotFoundInRow, s.Reason, s.Error = 0, 0, "", ""
+	s.RetryUntil, s.FailingSince, s.Next = time.Time{}, time.Time{}, time.Time{}
+}
+
+func (s *state) dropValidators() {
+	s.ValidatorURL, s.ETag, s.LastModified, s.BodyHash = "", nil, nil, nil
+}
+
+// address is where the next poll goes.
+func (s *state) address(f *Feed) string {
+	if s.Adopted != "" {
+		return s.Adopted
+	}
+	return f.URL
+}
+
+// merge takes over what another worker stored meanwhile: the union of what was seen, and the newer of each time.
+func (s *state) merge(other *state) {
+	s.Seen.merge(&other.Seen)
+	s.Poll = max(s.Poll, other.Poll)
+	s.Items, s.Lost = max(s.Items, other.Items), max(s.Lost, other.Lost)
+	if other.LastItem.After(s.LastItem) {
+		s.LastItem = other.LastItem
+	}
+	if other.LastSuccess.After(s.LastSuccess) {
+		s.LastSuccess = other.LastSuccess
+		s.ValidatorURL, s.ETag, s.LastModified, s.BodyHash = other.ValidatorURL, other.ETag, other.LastModified, other.BodyHash
+		s.Failures, s.Reason, s.Error = other.Failures, other.Reason, other.Error
+	}
+	if other.Gone && s.Listed == other.Listed && other.LastTry.After(s.LastTry) {
+		s.Gone = true
+	}
+}
+
+// addGaps learns the distances of new items, oldest first.
+func (s *state) addGaps(whens []time.Time) {
+	for _, t := range whens {
+		if !s.LastItem.IsZero() && t.After(s.LastItem) {
+			if gap := t.Sub(s.LastItem); gap >= time.Second {
+				s.Gaps = append(s.Gaps, uint32(min(gap/time.Second, 400*24*3600)))
+			}
+		}
+		if t.After(s.LastItem) {
+			s.LastItem = t
+		}
+	}
+	if n := len(s.Gaps); n > maxGaps {
+		s.Gaps = s.Gaps[n-maxGaps:]
+	}
+}
+
+// fail notes a failed poll.
+func (s *state) fail(f *Fault, now time.Time) {
+	s.Failures++
+	if s.FailingSince.IsZero() {
+		s.FailingSince = now
+	}
+	s.Reason, s.Error, s.Status = f.Reason, short(f.Detail, 300), f.Status
+	if f.Status == 404 {
+		s.NotFoundInRow++
+	} else {
+		s.NotFoundInRow = 0
+	}
+	if f.RetryAfter > 0 {
+		s.RetryUntil = now.Add(f.RetryAfter)
+	}
+	if f.Reason == ReasonGone && s.Adopted == "" {
+		s.Gone = true
+	}
+}
+
+// succeed notes a poll that reached the feed.
+func (s *state) succeed(status int, now time.Time) {
+	s.LastSuccess, s.Status = now, status
+	s.Failures, s.NotFoundInRow, s.Reason, s.Error = 0, 0, "", ""
+	s.FailingSince, s.RetryUntil = time.Time{}, time.Time{}
+}
+
+func canonical(f *Feed) string { return news.CanonicalURL(f.URL) }

@@ -1,0 +1,146 @@
+package fetcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"tocsin/news"
+)
+
+// States of a feed: the closed list of FeedStatus.State (observability.md section 3).
+const (
+	StateNew     = "new"     // never tried
+	StatePaused  = "paused"  // by hand
+	StateLive    = "live"    // reached, and items come as often as they usually do
+	StateLate    = "late"    // reached, but no item for twice the expected interval
+	StateFailing = "failing" // no success for three poll intervals
+	StateDead    = "dead"    // late or failing for 24 h more, or 404 or 410, or another kind of document
+)
+
+// States lists the states in the order of their numbers in tocsin_feed_state: paused is 0, live 1, late 2, failing 3, dead 4; new counts as paused.
+func States() []string {
+	return []string{StatePaused, StateLive, StateLate, StateFailing, StateDead, StateNew}
+}
+
+// FeedStatus is what people see of one feed.
+type FeedStatus struct {
+	Feed        Feed
+	State       string
+	Reason      Reason    // why it does not live, "" when it does or is late
+	Since       time.Time // when that began
+	LastTry     time.Time
+	LastSuccess time.Time
+	LastItem    time.Time // when its newest item is from
+	Next        time.Time // next poll
+	Failures    int       // in a row
+	Interval    time.Duration
+	Expected    time.Duration // longest usual silence
+	Items       uint64        // published so far, revisions too
+	Lost        uint64        // items that may have been missed
+	LastError   string        // redacted
+	LastStatus  int           // HTTP
+	Kind        string        // rss2.0, atom1.0, ...
+	Adopted     string        // address taken over after a permanent redirect; redacted
+	Notes       []string      // what was mended in the last document
+}
+
+// Status gives every feed of the list with its stored state, in the order of the list.
+func (f *Fetcher) Status(ctx context.Context) ([]FeedStatus, error) {
+	feeds := f.list()
+	out := make([]FeedStatus, 0, len(feeds))
+	now := f.o.Now()
+	for _, fd := range feeds {
+		st, _, err := f.load(ctx, fd)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, statusOf(fd, st, now))
+	}
+	return out, nil
+}
+
+func statusOf(fd *Feed, st *state, now time.Time) FeedStatus {
+	s := FeedStatus{
+		Feed: *fd, Reason: st.Reason, LastTry: st.LastTry, LastSuccess: st.LastSuccess, LastItem: st.LastItem, Next: st.Next,
+		Failures: st.Failures, Interval: st.Interval, Expected: st.expected(fd), Items: st.Items, Lost: st.Lost,
+		LastError: st.Error, LastStatus: st.Status, Kind: st.Kind, Notes: st.Notes,
+	}
+	s.Feed.Headers = nil
+	if st.Adopted != "" {
+		s.Adopted = redact(st.Adopted)
+	}
+	s.State, s.Since = st.stateAt(fd, now)
+	return s
+}
+
+// expected is the longest usual silence: the 99th percentile of the known gaps between 1 h and 14 d, 24 h until 20 gaps are known.
+func (s *state) expected(f *Feed) time.Duration {
+	if f.Expect > 0 {
+		return f.Expect
+	}
+	if s.learnt > 0 {
+		return s.learnt
+	}
+	if len(s.Gaps) < 20 {
+		return day
+	}
+	return min(max(quantile(s.Gaps, 0.99), time.Hour), 14*day)
+}
+
+// stateAt judges the feed at a moment and tells since when it is so.
+func (s *state) stateAt(f *Feed, now time.Time) (string, time.Time) {
+	interval := max(s.Interval, time.Second)
+	switch {
+	case f.Paused:
+		return StatePaused, time.Time{}
+	case s.Gone:
+		return StateDead, s.FailingSince
+	case s.LastTry.IsZero():
+		return StateNew, time.Time{}
+	case s.NotFoundInRow >= 3 || s.KindChanged:
+		return StateDead, first2(s.FailingSince, s.LastTry)
+	}
+	if s.Failures > 0 && (s.LastSuccess.IsZero() || now.Sub(s.LastSuccess) > 3*interval) {
+		if now.Sub(first2(s.FailingSince, s.LastSuccess)) > day+3*interval {
+			return StateDead, s.FailingSince
+		}
+		return StateFailing, s.FailingSince
+	}
+	if s.LastSuccess.IsZero() || now.Sub(s.LastSuccess) > 3*interval+day {
+		return StateFailing, first2(s.LastSuccess, s.LastTry)
+	}
+	if newest := first2(s.LastItem, s.FirstTry); !newest.IsZero() {
+		if late := newest.Add(2 * s.expected(f)); now.After(late) {
+			if now.After(late.Add(day)) {
+				return StateDead, late
+			}
+			return StateLate, late
+		}
+	}
+	return StateLive, s.LastSuccess
+}
+
+func first2(a, b time.Time) time.Time {
+	if a.IsZero() {
+		return b
+	}
+	return a
+}
+
+// load reads a feed's state; a feed without one gets an empty one with revision 0.
+func (f *Fetcher) load(ctx context.Context, fd *Feed) (*state, uint64, error) {
+	data, rev, err := f.o.LoadState(ctx, fd.ID)
+	if errors.Is(err, news.ErrNotFound) {
+		return &state{Listed: canonical(fd)}, 0, nil
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("load state of feed %s: %w", fd.ID, err)
+	}
+	st, err := decodeState(data)
+	if err != nil {
+		return nil, 0, fmt.Errorf("feed %s: %w", fd.ID, err)
+	}
+	return st, rev, nil
+}
