@@ -30,6 +30,7 @@ type View struct {
 	Outlet    string
 	Outlets   []string // of the story, when there are several
 	Lang      string   // for lang attributes; "" when unknown
+	Language  string   // the same for people: a name where we know one, else the tag
 	Link      string   // http or https only; "" when there is none
 	Host      string   // of Link, to show beside it
 	Published string   // "" when the feed gave no usable date
@@ -57,7 +58,7 @@ func NewView(a *news.Alert, loc *time.Location) *View {
 	m, it := &a.Match, &a.Match.Item
 	v := &View{
 		Alert: a, Severity: a.Severity.String(), Watchlist: Shorten(Clean(m.Title), maxLine), Headline: headline(m),
-		Why: reasons(m), New: newFacts(a), Outlet: Shorten(Clean(it.Outlet), maxLine), Lang: langOf(it.Lang),
+		Why: reasons(m), New: newFacts(a), Outlet: Shorten(Clean(it.Outlet), maxLine), Lang: langOf(it.Lang), Language: languageName(langOf(it.Lang)),
 		Published: When(it.Published, loc), FirstSeen: When(it.FirstSeen, loc),
 	}
 	if v.Watchlist == "" {
@@ -136,6 +137,21 @@ func langOf(lang string) string {
 		}
 	}
 	return lang
+}
+
+var languageNames = map[string]string{
+	"ar": "Arabic", "bal": "Balochi", "bn": "Bengali", "de": "German", "el": "Greek", "en": "English", "es": "Spanish", "fa": "Persian",
+	"fr": "French", "he": "Hebrew", "hi": "Hindi", "id": "Indonesian", "it": "Italian", "ja": "Japanese", "ko": "Korean", "ps": "Pashto",
+	"pt": "Portuguese", "ru": "Russian", "sd": "Sindhi", "th": "Thai", "tr": "Turkish", "uk": "Ukrainian", "ur": "Urdu", "vi": "Vietnamese",
+	"zh": "Chinese",
+}
+
+func languageName(tag string) string {
+	primary, _, _ := strings.Cut(tag, "-")
+	if n := languageNames[strings.ToLower(primary)]; n != "" {
+		return n
+	}
+	return tag
 }
 
 func headline(m *news.Match) []Part {
@@ -313,6 +329,9 @@ func newFacts(a *news.Alert) []string {
 		}
 		if n := names[f]; n != "" {
 			f = n
+		}
+		if sev, ok := strings.CutPrefix(f, "severity "); ok {
+			f = "severity is now " + sev
 		}
 		out = append(out, Shorten(Clean(f), maxLine))
 	}

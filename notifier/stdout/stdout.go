@@ -174,7 +174,7 @@ func (p painter) top(v *notifier.View) string {
 	if when == "" {
 		when = v.FirstSeen
 	}
-	words = append(words, notifier.Isolate(v.Outlet), v.Lang, p.paint(dim, when))
+	words = append(words, notifier.Isolate(v.Outlet), v.Language, p.paint(dim, when))
 	words = slices.DeleteFunc(words, func(s string) bool { return s == "" })
 	return strings.Join(words, p.paint(dim, " · "))
 }

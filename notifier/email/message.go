@@ -1,0 +1,175 @@
+package email
+
+import (
+	"bytes"
+	"fmt"
+	"net/mail"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-msgauth/dkim"
+	gomail "github.com/wneessen/go-mail"
+
+	"tocsin/news"
+	"tocsin/notifier"
+)
+
+// maxSubject is the longest subject in bytes before it is encoded.
+const maxSubject = 250
+
+// maker makes mails of alerts. Its bytes follow from alert, delivery and configuration alone, but for the time in a DKIM signature.
+type maker struct {
+	from        *mail.Address
+	names       map[string]string // of recipients, by address
+	domain      string
+	unsubscribe string
+	loc         *time.Location
+	dkim        *dkim.SignOptions // nil: not signed
+}
+
+func newMaker(c *Config) (*maker, error) {
+	m := &maker{names: map[string]string{}, domain: c.Domain.Value, unsubscribe: c.Unsubscribe.Value}
+	m.from, _ = mail.ParseAddress(c.From.Value)
+	if m.domain == "" {
+		m.domain = domainOf(m.from)
+	}
+	for _, t := range c.To {
+		a, _ := mail.ParseAddress(t.Value)
+		m.names[a.Address] = a.Name
+	}
+	if c.Location.Value != "" {
+		m.loc, _ = time.LoadLocation(c.Location.Value)
+	}
+	if c.DKIM == nil {
+		return m, nil
+	}
+	key, err := readKey(c.DKIM)
+	if err != nil {
+		return nil, err
+	}
+	m.dkim = &dkim.SignOptions{
+		Domain: c.DKIM.Domain.Value, Selector: c.DKIM.Selector.Value, Signer: key,
+		HeaderCanonicalization: dkim.CanonicalizationRelaxed, BodyCanonicalization: dkim.CanonicalizationRelaxed,
+		HeaderKeys: []string{
+			"From", "To", "Subject", "Date", "Message-ID", "In-Reply-To", "References", "List-Id", "List-Unsubscribe", "Auto-Submitted",
+			"MIME-Version", "Content-Type",
+		},
+	}
+	if m.dkim.Domain == "" {
+		m.dkim.Domain = domainOf(m.from)
+	}
+	return m, nil
+}
+
+func (m *maker) render(a *news.Alert, d *news.Delivery) error {
+	p := notifier.Page{View: notifier.NewView(a, m.loc), Route: notifier.Clean(d.Route)}
+	d.Subject = subject(p.View)
+	text, err := p.Text()
+	if err != nil {
+		return err
+	}
+	html, err := p.HTML()
+	if err != nil {
+		return err
+	}
+	return m.fill(d, string(text), string(html))
+}
+
+// short is the least: a mail of one sentence, for servers that refuse the full form.
+func (m *maker) short(d *news.Delivery) error {
+	text := fmt.Sprintf("%s\n\nThe full alert could not be delivered in this form. Look up delivery %s in the ledger.\n", notifier.Clean(d.Subject), d.ID)
+	return m.fill(d, text, "")
+}
+
+// subject names list and headline. It says the severity only when it is high: mail programs thread by subject, too, so that what may change
+// from update to update is left out where it can be.
+func subject(v *notifier.View) string {
+	s := v.Watchlist + ": " + v.Title()
+	if v.Severity == "high" || v.Severity == "critical" {
+		s = strings.ToUpper(v.Severity) + " " + s
+	}
+	if v.Kind == news.KindTest {
+		s = "Test: " + s
+	}
+	return notifier.Shorten(strings.Join(strings.Fields(s), " "), maxSubject)
+}
+
+func (m *maker) fill(d *news.Delivery, text, html string) error {
+	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent(), gomail.WithBoundary("tocsin-"+d.ID), gomail.WithEncoding(encoding(text)))
+	msg.FromMailAddress(m.from)
+	msg.ToMailAddress(&mail.Address{Name: m.names[d.Recipient], Address: d.Recipient})
+	if err := m.headers(msg, d); err != nil {
+		return err
+	}
+	msg.SetDateWithValue(d.PlannedAt.UTC())
+	msg.SetBodyString(gomail.TypeTextPlain, text)
+	if html != "" {
+		msg.AddAlternativeString(gomail.TypeTextHTML, html)
+	}
+	var b bytes.Buffer
+	if _, err := msg.WriteTo(&b); err != nil {
+		return fmt.Errorf("write mail: %w", err)
+	}
+	return m.sign(d, b.Bytes())
+}
+
+func (m *maker) headers(msg *gomail.Msg, d *news.Delivery) error {
+	h := map[gomail.Header]string{
+		gomail.HeaderSubject:               d.Subject,
+		gomail.HeaderMessageID:             "<" + d.ID + "@" + m.domain + ">",
+		gomail.HeaderXAutoResponseSuppress: "All",
+		"Auto-Submitted":                   "auto-generated",
+	}
+	if d.Watchlist != "" {
+		h["List-Id"] = "<" + d.Watchlist + "." + m.domain + ">"
+		h["X-Tocsin-Watchlist"] = d.Watchlist
+	}
+	if d.Severity != news.SeverityNone {
+		h["X-Tocsin-Severity"] = d.Severity.String()
+	}
+	if d.Story != "" {
+		root := "<" + d.Story + "." + d.Watchlist + "@" + m.domain + ">"
+		h[gomail.HeaderReferences], h[gomail.HeaderInReplyTo] = root, root
+	}
+	if m.unsubscribe != "" {
+		h[gomail.HeaderListUnsubscribe] = "<mailto:" + m.unsubscribe + "?subject=" + url.PathEscape("unsubscribe "+d.Watchlist) + ">"
+	}
+	if d.Severity >= news.SeverityHigh {
+		h[gomail.HeaderImportance] = "high"
+	}
+	for k, v := range h {
+		if strings.ContainsAny(v, "\r\n\x00") {
+			return fmt.Errorf("write mail: header %s holds a line break", k)
+		}
+		msg.SetGenHeader(k, v)
+	}
+	return nil
+}
+
+// encoding is the shorter of the two for a text.
+func encoding(text string) gomail.Encoding {
+	wide := 0
+	for i := range len(text) {
+		if text[i] >= 0x80 {
+			wide++
+		}
+	}
+	if wide*6 > len(text) {
+		return gomail.EncodingB64
+	}
+	return gomail.EncodingQP
+}
+
+func (m *maker) sign(d *news.Delivery, raw []byte) error {
+	d.Body = raw
+	if m.dkim == nil {
+		return nil
+	}
+	var b bytes.Buffer
+	if err := dkim.Sign(&b, bytes.NewReader(raw), m.dkim); err != nil {
+		return fmt.Errorf("sign mail: %w", err)
+	}
+	d.Body = b.Bytes()
+	return nil
+}

@@ -1,0 +1,95 @@
+package notifiertest
+
+import (
+	"strings"
+	"time"
+
+	"tocsin/news"
+)
+
+// Sample is an alert to render.
+type Sample struct {
+	Name  string // for file names
+	Alert news.Alert
+}
+
+// Samples are alerts in eight scripts, one of them an update, and one that is hostile. Texts are invented.
+func Samples() []Sample {
+	return []Sample{
+		sample("latin-en", news.SeverityHigh, "en", "Morning Ledger", "BLA claims attack on convoy near Quetta",
+			"The Baloch Liberation Army said on Tuesday that its fighters attacked a convoy on the highway north of Quetta. Officials confirmed that two vehicles were damaged and that traffic was stopped for four hours.",
+			"Baloch Liberation Army", "BLA", "Baloch Liberation Army"),
+		sample("arabic-ur", news.SeverityCritical, "ur", "روزنامہ صبح", "بلوچ لبریشن آرمی نے کوئٹہ کے قریب حملے کی ذمہ داری قبول کر لی",
+			"حکام کے مطابق شاہراہ N-25 پر دو گاڑیوں کو نقصان پہنچا۔ بلوچ لبریشن آرمی کے ترجمان نے ایک بیان میں ذمہ داری قبول کی، اور کہا کہ ٹریفک چار گھنٹے بند رہی۔",
+			"Baloch Liberation Army", "بلوچ لبریشن آرمی"),
+		sample("arabic-fa", news.SeverityMedium, "fa", "روزنامهٔ بامداد", "گفت‌وگوهای تهران و اسلام‌آباد دربارهٔ خط لولهٔ گاز از سر گرفته شد",
+			"وزیر نفت می‌گوید که خط لولهٔ گاز ایران و پاکستان تا سال آینده آماده می‌شود.", "Iran–Pakistan pipeline", "خط لولهٔ گاز"),
+		sample("cyrillic-ru", news.SeverityMedium, "ru", "Утренний вестник", "Порт Гвадар принял первое судно с зерном",
+			"По словам администрации, порт Гвадар обработал груз за двое суток; следующий рейс ожидается в марте.", "Gwadar Port", "Порт Гвадар", "порт Гвадар"),
+		sample("devanagari-hi", news.SeverityLow, "hi", "प्रातः समाचार", "ग्वादर बंदरगाह पर काम फिर शुरू",
+			"अधिकारियों ने कहा कि ग्वादर बंदरगाह की सड़क खुल गई है और मज़दूर लौट आए हैं।", "Gwadar Port", "ग्वादर बंदरगाह"),
+		sample("han-zh", news.SeverityHigh, "zh", "晨报", "中巴经济走廊项目工人班车在达苏附近遇袭",
+			"据当地警方通报，一辆载有中巴经济走廊项目工人的班车周二清晨在达苏水电站附近遭到袭击，造成三人受伤，道路一度中断。中方已要求巴方彻查事件并保障人员安全。",
+			"CPEC", "中巴经济走廊"),
+		sample("hebrew-he", news.SeverityInfo, "he", "עיתון הבוקר", "נמל גוואדר נפתח מחדש לתנועה",
+			"לפי ההודעה, נמל גוואדר (Gwadar) יפעל 24 שעות ביממה.", "Gwadar Port", "נמל גוואדר"),
+		sample("greek-el", news.SeverityNone, "el", "Πρωινή", "Το λιμάνι Γκουαντάρ υποδέχεται νέα γραμμή",
+			"Η εταιρεία ανακοίνωσε δρομολόγια από το λιμάνι Γκουαντάρ προς τον Πειραιά.", "Gwadar Port", "λιμάνι Γκουαντάρ"),
+		sample("thai-th", news.SeverityLow, "th", "ข่าวเช้า", "ท่าเรือกวาดาร์เปิดเส้นทางเดินเรือใหม่",
+			"เจ้าหน้าที่ระบุว่าท่าเรือกวาดาร์จะรองรับเรือสินค้าเพิ่มขึ้นในเดือนหน้า", "Gwadar Port", "ท่าเรือกวาดาร์"),
+		update(),
+		Hostile(),
+	}
+}
+
+func sample(name string, sev news.Severity, lang, outlet, title, summary, entity string, aliases ...string) Sample {
+	seen := time.Date(2025, 3, 4, 5, 6, 7, 0, time.UTC)
+	id := news.ItemID("feed", name)
+	m := news.Match{
+		Schema: news.Schema, Watchlist: "corridor-security", Title: "Corridor security", Severity: sev, MatchedAt: seen.Add(time.Second),
+		Item: news.Item{
+			Schema: news.Schema, ID: id, Revision: "r1", Reason: news.ReasonNew, Feed: "abcdefghijklmnop", Outlet: outlet, Lang: lang,
+			URL: "https://news.example/" + lang + "/2025/03/story", Title: title, Summary: summary,
+			Published: seen.Add(-7 * time.Minute), FirstSeen: seen,
+		},
+		Entities: []news.EntityHit{{ID: "entity", Name: entity, About: "Watched for the corridor project", Severity: sev}},
+		Rules:    []news.RuleHit{{ID: "attack-near-corridor", Title: "Attack near the corridor", Severity: sev, Why: "an armed group and a place of the corridor in one item"}},
+	}
+	for _, f := range m.Item.Fields() {
+		for _, a := range aliases {
+			if i := strings.Index(f.Text, a); i >= 0 {
+				m.Mentions = append(m.Mentions, news.Mention{
+					Entity: "entity", Alias: a, Field: f.Name, Start: i, End: i + len(a), Text: a, Why: `alias "` + a + `" in the ` + f.Name,
+				})
+			}
+		}
+	}
+	m.ID = news.MatchID(m.Item.ID, m.Item.Revision, m.Watchlist, "")
+	return Sample{name, news.Alert{
+		Schema: news.Schema, ID: news.AlertID(id, m.Watchlist), Revision: 1, Kind: news.KindFirst, Story: id, Watchlist: m.Watchlist, Severity: sev,
+		Match: m, Items: 1, Outlets: []string{outlet}, OpenedAt: seen.Add(2 * time.Second), At: seen.Add(2 * time.Second),
+	}}
+}
+
+func update() Sample {
+	s := sample("update", news.SeverityCritical, "en", "Morning Ledger", "Convoy attack near Quetta: minister names BLA, port road closed",
+		"The interior minister named the BLA. The road to Gwadar Port stays closed until Thursday.", "Baloch Liberation Army", "BLA")
+	s.Alert.Revision, s.Alert.Kind = 2, news.KindUpdate
+	s.Alert.New = []string{"rule attack-near-corridor", "severity critical"}
+	s.Alert.Outlets = []string{"Morning Ledger", "Evening Wire"}
+	return s
+}
+
+// Hostile is an alert whose texts try to break out of whatever they are put into.
+func Hostile() Sample {
+	s := sample("hostile", news.SeverityHigh, "en\"><script>", "Evil\r\nBcc: all@example.org",
+		"BLA \u202Egnp.exe\u202C <script>alert(1)</script> @everyone \x1b[31mred\x1b]0;title\x07 \u0085\r\nSubject: other",
+		"<img src=x onerror=alert(1)> BLA {{ .Secret }} %s %d &amp; \u2066\u2069\u2069\u2069 "+strings.Repeat("très long ", 400),
+		"Baloch <b>Liberation</b> Army", "BLA")
+	it := &s.Alert.Match.Item
+	it.URL = "javascript:alert(1)"
+	s.Alert.Match.Mentions = append(s.Alert.Match.Mentions,
+		news.Mention{Entity: "entity", Field: "title", Start: -5, End: 3}, news.Mention{Entity: "entity", Field: "title", Start: 10, End: 1 << 20},
+		news.Mention{Entity: "entity", Field: "summary", Start: 3, End: 2})
+	return s
+}
