@@ -30,6 +30,7 @@ type builder struct {
 	faults  strict.Faults
 	aliases int
 	current *rawEntity // whose aliases are read
+	queries map[strict.Pos]Expr
 }
 
 func (b *builder) add(p strict.Pos, next, format string, args ...any) {

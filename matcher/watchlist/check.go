@@ -14,18 +14,14 @@ type checker struct {
 	entities map[string]strict.Pos
 	rules    map[string]strict.Pos
 	lists    map[string]strict.Pos
-	claims   map[string][]claim
+	claims   claims
 	aliases  int
-}
-
-type claim struct {
-	a *Alias
-	e *Entity
+	guesses  int
 }
 
 func checkSet(set *Set) strict.Faults {
 	c := checker{
-		entities: map[string]strict.Pos{}, rules: map[string]strict.Pos{}, lists: map[string]strict.Pos{}, claims: map[string][]claim{},
+		entities: map[string]strict.Pos{}, rules: map[string]strict.Pos{}, lists: map[string]strict.Pos{}, claims: newClaims(),
 	}
 	for _, l := range set.Lists {
 		c.names(l)
@@ -46,7 +42,10 @@ func (c *checker) names(l *List) {
 	for _, e := range l.Entities {
 		c.unique(c.entities, e.ID, "entity")
 		for _, a := range e.Aliases {
-			c.claim(a, e)
+			if other, ok := c.claims.add(claim{a, e}); ok {
+				c.faults.Add(a.Pos, "give one of the two needs:, or write a longer form",
+					"alias %q of entity %q also belongs to entity %q (%s)", a.Text, e.ID.Value, other.e.ID.Value, other.a.Pos)
+			}
 		}
 		c.aliases += len(e.Aliases)
 	}
@@ -67,22 +66,6 @@ func (c *checker) unique(seen map[string]strict.Pos, id strict.Text, what string
 		return
 	}
 	seen[id.Value] = id.Pos
-}
-
-// claim refuses an alias that two entities hold when neither says, by needs, when it is meant.
-func (c *checker) claim(a *Alias, e *Entity) {
-	if a.Needs != nil || e.Needs != nil {
-		return
-	}
-	key := normal(a.Text)
-	for _, other := range c.claims[key] {
-		if other.e != e && !(a.Exact && other.a.Exact && a.Text != other.a.Text) {
-			c.faults.Add(a.Pos, "give one of the two needs:, or write a longer form",
-				"alias %q of entity %q also belongs to entity %q (%s)", a.Text, e.ID.Value, other.e.ID.Value, other.a.Pos)
-			return
-		}
-	}
-	c.claims[key] = append(c.claims[key], claim{a, e})
 }
 
 // refs follows the $context and @entity references of one list.
@@ -142,7 +125,7 @@ func (r *refs) term(t Term) {
 	switch t.Kind {
 	case ContextRef:
 		if r.used[t.Text] = true; r.list.Contexts[t.Text] == nil {
-			r.faults.Add(t.Pos, r.guess(t.Text, news.SortedKeys(r.list.Contexts), "$", "define it under contexts:"), "unknown context $%s", t.Text)
+			unknown(r, t, "context", r.list.Contexts, "define it under contexts:")
 		}
 	case EntityRef:
 		if _, ok := r.entities[t.Text]; ok {
@@ -152,16 +135,22 @@ func (r *refs) term(t Term) {
 			r.faults.Add(t.Pos, "refer to entities only: repeat the rule's query here", "@%s is a rule", t.Text)
 			return
 		}
-		r.faults.Add(t.Pos, r.guess(t.Text, news.SortedKeys(r.entities), "@", "write the id of an entity of any list"), "unknown entity @%s", t.Text)
+		unknown(r, t, "entity", r.entities, "write the id of an entity of any list")
 	}
 }
 
-// guess is the next step for an unknown reference.
-func (r *refs) guess(name string, known []string, mark, otherwise string) string {
-	if g := guess(name, known); g != "" {
-		return "did you mean " + mark + g + "?"
+// maxGuesses bounds the work for a file full of unknown references: a guess looks at every known name.
+const maxGuesses = 50
+
+// unknown reports a reference that leads to none of the names in known.
+func unknown[V any](r *refs, t Term, what string, known map[string]V, otherwise string) {
+	next := otherwise
+	if r.guesses++; r.guesses <= maxGuesses {
+		if g := guess(t.Text, news.SortedKeys(known)); g != "" {
+			next = "did you mean " + Term{Kind: t.Kind, Text: g}.String() + "?"
+		}
 	}
-	return otherwise
+	r.faults.Add(t.Pos, next, "unknown %s %s", what, t)
 }
 
 func (r *refs) expr(x Expr) {

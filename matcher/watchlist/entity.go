@@ -44,11 +44,15 @@ func (b *builder) checkEntity(raw *rawEntity, e *Entity) {
 	type form struct{ lang, text string }
 	seen := make(map[form]*Alias, len(e.Aliases))
 	for _, a := range e.Aliases {
-		if first := seen[form{a.Lang, a.Text}]; first != nil {
+		f := form{a.Lang, a.Text}
+		if !a.Exact {
+			f.text = strings.ToLower(a.Text)
+		}
+		if first := seen[f]; first != nil {
 			b.warn(a.Pos, "remove one of them", "alias %q stands twice, first at line %d", a.Text, first.Line)
 			continue
 		}
-		seen[form{a.Lang, a.Text}] = a
+		seen[f] = a
 	}
 }
 

@@ -142,7 +142,7 @@ func readList(f source) (*List, strict.Faults) {
 	if raw.Line == 0 {
 		raw.Pos = strict.Pos{File: f.name, Line: 1, Col: 1}
 	}
-	b := builder{placer: newPlacer(f.data), list: &List{Pos: raw.Pos, Revision: revision}, faults: faults}
+	b := builder{placer: newPlacer(f.data), list: &List{Pos: raw.Pos, Revision: revision}, faults: faults, queries: map[strict.Pos]Expr{}}
 	b.build(&raw)
 	return b.list, b.faults
 }

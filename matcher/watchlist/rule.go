@@ -37,9 +37,14 @@ func (b *builder) rule(raw *rawRule) *Rule {
 	return r
 }
 
+// query parses a query once, even if an anchor repeats it in thousands of rules.
 func (b *builder) query(t strict.Text) Expr {
+	if x, ok := b.queries[t.Pos]; ok {
+		return x
+	}
 	x, fs := parseQuery(t.Value, b.locate(t.Pos, t.Value))
 	b.faults = append(b.faults, fs...)
+	b.queries[t.Pos] = x
 	return x
 }
 

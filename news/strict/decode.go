@@ -65,14 +65,16 @@ func (c *Cursor) Entries(f func(key Text, value *Cursor)) {
 
 // Limits that keep a hostile file (anchors that repeat one another) from costing more than a moment.
 const (
-	maxDepth  = 64
-	maxValues = 4_000_000
+	maxDepth = 64
+	// A file may hold as many values as it has bytes, and this many more through anchors: memory stays in proportion to the file.
+	maxRepeated = 100_000
 )
 
 type decoder struct {
 	file   string
 	faults Faults
 	values int
+	limit  int // of values
 }
 
 func (d *decoder) pos(n *yaml.Node) Pos { return Pos{d.file, n.Line, n.Column} }
@@ -94,9 +96,9 @@ var (
 
 func (d *decoder) value(n *yaml.Node, v reflect.Value, depth int) {
 	n = deref(n)
-	if d.values++; d.values > maxValues {
-		if d.values == maxValues+1 {
-			d.faults.Add(d.pos(n), "repeat less by anchors", "more than %d values", maxValues)
+	if d.values++; d.values > d.limit {
+		if d.values == d.limit+1 {
+			d.faults.Add(d.pos(n), "repeat less by anchors", "more than %d values", d.limit)
 		}
 		return
 	}

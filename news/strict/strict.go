@@ -130,7 +130,7 @@ type Text struct {
 // the place of their mapping, Text fields keep their place, and types that implement encoding.TextUnmarshaler or Unmarshaler read themselves.
 // Limits: maxBytes for the file, depth 64. An empty file leaves v as it is.
 func Decode(file string, data []byte, maxBytes int, v any) Faults {
-	d := decoder{file: file}
+	d := decoder{file: file, limit: len(data) + maxRepeated}
 	if len(data) > maxBytes {
 		d.faults.Add(Pos{File: file}, "split the file", "%d bytes, the limit is %d", len(data), maxBytes)
 		return d.faults

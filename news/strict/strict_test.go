@@ -1,6 +1,7 @@
 package strict
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -65,6 +66,29 @@ func TestDecodeRefusesLargeFiles(t *testing.T) {
 	if fs := Decode("a.yaml", []byte("id: xxxxxxxxxxx\n"), 8, &s); len(fs) != 1 || !strings.Contains(fs[0].Error(), "the limit is 8") {
 		t.Fatal(fs)
 	}
+}
+
+func TestDecodeBoundsWhatAnchorsRepeat(t *testing.T) {
+	in := "names: &a [" + strings.Repeat("x,", 1000) + "]\nsub: {names: *a, sub: " + strings.Repeat("{names: *a, sub: ", 59) + "{names: *a}" + strings.Repeat("}", 60) + "\n"
+	var s sample
+	if fs := Decode("a.yaml", []byte(in), 1<<20, &s); len(fs) > 0 {
+		t.Fatalf("61,000 values: %v", fs)
+	}
+	var lists struct {
+		Of []map[string]string `yaml:"of"`
+	}
+	in = "of: [&a {" + strings.Join(keys(1000), ",") + "}," + strings.Repeat("*a,", 200) + "]\n"
+	if fs := Decode("a.yaml", []byte(in), 1<<20, &lists); len(fs) != 1 || !strings.Contains(fs[0].Error(), "repeat less by anchors") {
+		t.Fatalf("200,000 values: %d faults, %v", len(fs), fs)
+	}
+}
+
+func keys(n int) []string {
+	out := make([]string, n)
+	for i := range out {
+		out[i] = fmt.Sprintf("k%d: v", i)
+	}
+	return out
 }
 
 func FuzzDecode(f *testing.F) {
