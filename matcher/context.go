@@ -1,0 +1,125 @@
+package matcher
+
+import "sort"
+
+// resolve decides one candidate by its conditions. A condition that asks for an entity resolves that entity's candidates first; one that comes
+// back to itself does not hold.
+func (s *scratch) resolve(i int32) {
+	c := &s.cands[i]
+	if c.state != statePending {
+		return
+	}
+	c.state = stateResolving
+	needs, unless := s.conditions(c)
+	state, reason, near := stateCounts, occurrence{term: -1}, int32(-1)
+	if in := s.introduced(c); in >= 0 {
+		c = &s.cands[i]
+		c.intro = in
+		c.state = stateIntroduced
+		if s.intros[in].entity != c.entity {
+			c.state = stateOther
+		}
+		return
+	}
+	if needs != nil {
+		ok, at, d := s.holds(needs, i, false)
+		if reason, near = at, d; !ok {
+			state = stateNeeds
+		}
+	}
+	if unless != nil && state == stateCounts {
+		if ok, at, d := s.holds(unless, i, true); ok {
+			state, reason, near = stateUnless, at, d
+		}
+	}
+	c = &s.cands[i]
+	c.state, c.reason, c.near = state, reason, near
+}
+
+// conditions are those of the alias, else those of the entity.
+func (s *scratch) conditions(c *candidate) (needs, unless *condition) {
+	e := &s.x.entities[c.entity]
+	needs, unless = e.needs, e.unless
+	if x := s.x.extraOf(c.alias); x != nil {
+		if x.needs != nil {
+			needs = x.needs
+		}
+		if x.unless != nil {
+			unless = x.unless
+		}
+	}
+	return needs, unless
+}
+
+// holds tells whether a condition holds beside candidate i, and what satisfied it: the nearest, or the nearest that was too far.
+func (s *scratch) holds(cond *condition, i int32, veto bool) (ok bool, at occurrence, near int32) {
+	at, near = occurrence{term: -1}, -1
+	if cond.any != nil {
+		if ok, at, near = s.nearest(*cond.any, i, cond.within, veto); !ok {
+			return false, at, near
+		}
+	}
+	for _, w := range cond.all {
+		ok, a, d := s.nearest(w, i, cond.within, veto)
+		if !ok {
+			return false, a, d
+		}
+		if cond.any == nil {
+			at, near = a, d
+		}
+	}
+	return true, at, near
+}
+
+const far = 1 << 30
+
+// nearest finds what is wanted next to candidate i. near is the distance in words, -1 for another field. What stands inside the alias itself
+// satisfies needs unless it is the alias, and never a veto.
+func (s *scratch) nearest(w want, i int32, within int, veto bool) (ok bool, at occurrence, near int32) {
+	best, bestAt := int32(far), occurrence{term: -1}
+	consider := func(o occurrence) {
+		c := &s.cands[i]
+		if o.inside(c.span) && (veto || o.same(c.span)) {
+			return
+		}
+		d := int32(far - 1) // another field counts when the condition has no distance
+		if o.field == c.field {
+			d = c.distance(o.span)
+		}
+		if d < best {
+			best, bestAt = d, o
+		}
+	}
+	for _, t := range w.terms {
+		for _, o := range s.occurrences(t) {
+			consider(o)
+		}
+	}
+	for _, e := range w.entities {
+		for k := 0; k < len(s.byEntity[e]); k++ {
+			j := s.byEntity[e][k]
+			if j == i {
+				continue
+			}
+			s.resolve(j)
+			if s.cands[j].state.counts() {
+				consider(occurrence{s.cands[j].span, -1 - e})
+			}
+		}
+	}
+	ok = best < far && (within == 0 || best <= int32(within))
+	if best >= far-1 {
+		best = -1
+	}
+	return ok, bestAt, best
+}
+
+// occurrences are the places of a term, in order.
+func (s *scratch) occurrences(term int32) []occurrence {
+	lo := sort.Search(len(s.occs), func(k int) bool { return s.occs[k].term >= term })
+	hi := lo
+	for hi < len(s.occs) && s.occs[hi].term == term {
+		hi++
+	}
+	return s.occs[lo:hi]
+}
