@@ -41,6 +41,9 @@ func (b *builder) add(p strict.Pos, next, format string, args ...any) {
 }
 
 func (b *builder) warn(p strict.Pos, next, format string, args ...any) {
+	if p.Line == 0 {
+		p = b.list.Pos
+	}
 	b.faults.AddWarning(p, next, format, args...)
 }
 
@@ -67,14 +70,18 @@ func (b *builder) build(raw *rawList) {
 			b.add(l.Pos, "remove the lonely dash", "an entry of entities: is empty")
 			continue
 		}
-		l.Entities = append(l.Entities, b.entity(e))
+		if e.Line > 0 { // else it is no mapping, and told already
+			l.Entities = append(l.Entities, b.entity(e))
+		}
 	}
 	for _, r := range raw.Rules {
 		if r == nil {
 			b.add(l.Pos, "remove the lonely dash", "an entry of rules: is empty")
 			continue
 		}
-		l.Rules = append(l.Rules, b.rule(r))
+		if r.Line > 0 {
+			l.Rules = append(l.Rules, b.rule(r))
+		}
 	}
 	if len(raw.Entities)+len(raw.Rules) == 0 {
 		b.add(l.Pos, "add entities: or rules:", "the list watches nothing")
@@ -254,6 +261,9 @@ func (b *builder) sentences(flag, ignore []rawSentence) (f, i []Sentence) {
 func (b *builder) sentenceList(raw []rawSentence) []Sentence {
 	var out []Sentence
 	for _, r := range raw {
+		if r.Bad {
+			continue
+		}
 		s := Sentence{Pos: r.Text.Pos, Text: strings.TrimSpace(r.Text.Value)}
 		if s.Line == 0 {
 			s.Pos = r.Pos

@@ -71,7 +71,7 @@ func (b *builder) condition(raw *rawCondition, key string) *Condition {
 		return nil
 	}
 	c := &Condition{Pos: raw.Pos, Any: b.terms(raw.Any), All: b.terms(raw.All), Within: b.within(raw.Within)}
-	if len(raw.Any.Items)+len(raw.All.Items) == 0 && !raw.Any.Bad && !raw.All.Bad {
+	if len(raw.Any.Items)+len(raw.All.Items) == 0 && !raw.Any.Bad && !raw.All.Bad && !raw.Bad {
 		b.add(raw.Pos, "list words, as in "+key+": [kashmir, militant*], or remove it", "%s has nothing in it", key)
 	}
 	return c
@@ -88,6 +88,9 @@ func (b *builder) within(raw *rawInt) int {
 }
 
 func (b *builder) alias(raw *rawAlias, e *Entity) *Alias {
+	if raw.Bad {
+		return nil
+	}
 	pos := raw.Text.Pos
 	if pos.Line == 0 {
 		pos = raw.Pos

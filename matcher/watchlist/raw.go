@@ -184,6 +184,7 @@ type rawAlias struct {
 	Within     *rawInt       `yaml:"within"`
 	Inflect    *bool         `yaml:"inflect"`
 	Unattested bool          `yaml:"unattested"`
+	Bad        bool          // of another shape; told already
 }
 
 func (r *rawAlias) UnmarshalStrict(c *strict.Cursor) {
@@ -191,6 +192,7 @@ func (r *rawAlias) UnmarshalStrict(c *strict.Cursor) {
 		r.Text = text(c)
 		return
 	}
+	r.Bad = !c.IsMap()
 	type plain rawAlias
 	c.Into((*plain)(r))
 }
@@ -200,6 +202,7 @@ type rawCondition struct {
 	Any    rawTerms `yaml:"any"`
 	All    rawTerms `yaml:"all"`
 	Within *rawInt  `yaml:"within"`
+	Bad    bool     // of another shape; told already
 }
 
 func (r *rawCondition) UnmarshalStrict(c *strict.Cursor) {
@@ -208,6 +211,7 @@ func (r *rawCondition) UnmarshalStrict(c *strict.Cursor) {
 		c.Into(&r.Any)
 		return
 	}
+	r.Bad = !c.IsMap()
 	type plain rawCondition
 	c.Into((*plain)(r))
 }
@@ -216,6 +220,7 @@ type rawSentence struct {
 	strict.Pos
 	Text strict.Text `yaml:"text"`
 	Lang strict.Text `yaml:"lang"`
+	Bad  bool        // of another shape; told already
 }
 
 func (r *rawSentence) UnmarshalStrict(c *strict.Cursor) {
@@ -224,6 +229,7 @@ func (r *rawSentence) UnmarshalStrict(c *strict.Cursor) {
 		r.Text = text(c)
 		return
 	}
+	r.Bad = !c.IsMap()
 	type plain rawSentence
 	c.Into((*plain)(r))
 }

@@ -27,7 +27,7 @@ func (b *builder) rule(raw *rawRule) *Rule {
 		r.Source = raw.Query.Value
 		r.Query = b.query(*raw.Query)
 	}
-	if raw.Score != nil {
+	if raw.Score != nil && raw.Score.Line > 0 {
 		r.Score = b.score(raw.Score)
 	}
 	r.Flag, r.Ignore = b.sentences(raw.Flag, raw.Ignore)

@@ -203,3 +203,12 @@ func wrapsInOr(x Expr) bool {
 func wrapsInNot(x Expr) bool { return wrapsInOr(x) || wrapsInAnd(x) }
 
 func wrapsInNear(x Expr) bool { return wrapsInNot(x) }
+
+// String writes the score for people and logs: the threshold, then each word with its points.
+func (s *Score) String() string {
+	parts := make([]string, len(s.Words))
+	for i, w := range s.Words {
+		parts[i] = fmt.Sprintf("%s %d", w.Term, w.Points)
+	}
+	return fmt.Sprintf("%d: %s", s.AtLeast, strings.Join(parts, ", "))
+}
