@@ -84,11 +84,15 @@ func (r *refs) check() {
 		r.condition(e.Needs, e, "needs")
 		r.condition(e.Unless, e, "unless")
 		for _, a := range e.Aliases {
-			r.condition(a.Needs, e, "needs")
+			if a.Needs != e.Needs { // an alias may ask for another form of its own entity: an acronym for the full name
+				r.condition(a.Needs, nil, "needs")
+			}
 			r.condition(a.Unless, e, "unless")
 		}
 	}
+	unread := false // a query with faults may use any context
 	for _, rule := range r.list.Rules {
+		unread = unread || rule.Source != "" && rule.Query == nil
 		r.expr(rule.Query)
 		if rule.Score != nil {
 			for _, w := range rule.Score.Words {
@@ -97,7 +101,7 @@ func (r *refs) check() {
 		}
 	}
 	for _, name := range news.SortedKeys(r.list.Contexts) {
-		if !r.used[name] {
+		if !r.used[name] && !unread {
 			r.faults.AddWarning(r.list.Contexts[name].Pos, "use it as $"+name+" or remove it", "context %q is used nowhere", name)
 		}
 	}
@@ -109,7 +113,7 @@ func (r *refs) condition(c *Condition, e *Entity, key string) {
 	}
 	for _, t := range slices.Concat(c.Any, c.All) {
 		r.term(t)
-		if t.Kind == EntityRef && t.Text == e.ID.Value {
+		if e != nil && t.Kind == EntityRef && t.Text == e.ID.Value {
 			r.faults.Add(t.Pos, "name the words that tell the meanings apart", "entity %q stands in its own %s", e.ID.Value, key)
 		}
 	}

@@ -35,7 +35,7 @@ var habits = []habit{
 	{regexp.MustCompile(`\\`), problem{`%q: \ does not escape a sign`, `put the text in quotes`}},
 	{regexp.MustCompile(`\?`), problem{"%q: ? does not stand for a letter", "list the spellings with OR"}},
 	{regexp.MustCompile(`[（）]`), problem{"%q: a full-width parenthesis does not group", "write ( and )"}},
-	{regexp.MustCompile(`[,;،؛、，；]$|^[,;،؛、，；]|\pL[,;،؛、，；]`), problem{"%q: a comma does not join words", "write OR or AND"}},
+	{regexp.MustCompile(`[,;،؛、，；]$|^[,;،؛、，；]|\pL[,;،؛、，；]`), problem{"%q: a comma does not join words", "write OR or AND, or put it in quotes if it is meant"}},
 	{regexp.MustCompile(`:$|^:|\D:|:\D`), problem{"%q holds a colon", "put it in quotes if it is meant"}},
 	{regexp.MustCompile(`^'`), problem{"%q: single quotes do not make a phrase", `write "double quotes"`}},
 }

@@ -31,7 +31,7 @@ func Schema() []byte {
 	if err := e.Encode(s); err != nil {
 		panic(err) // maps of strings and numbers always encode
 	}
-	return b.Bytes()
+	return bytes.TrimSpace(b.Bytes())
 }
 
 type props = map[string]any
