@@ -128,13 +128,14 @@ func (f *filler) entry(it *gofeed.Item, raw *rawEntry, i int, res *Result) Entry
 	e := Entry{ID: strings.TrimSpace(it.GUID), Link: strings.TrimSpace(it.Link), Title: it.Title, Summary: it.Description, Content: it.Content}
 	base := f.out.base
 	if raw != nil {
-		base, e.Lang = raw.base, raw.lang
+		base, e.Lang, e.Degraded = raw.base, raw.lang, raw.open
 		if raw.id != "" {
 			e.ID = raw.id
 		}
 		e.Title, e.TitleText = f.title(raw.texts, it.Title)
 	}
 	e.Title = first(e.Title, extValue(it.Extensions, "media", "title"), extNested(it.Extensions, "media", "group", "title"))
+	e.Base = resolve(f.base, base)
 	f.link(&e, it, raw, i, base)
 	if e.ID == "" && raw != nil {
 		e.ID = strings.TrimSpace(raw.about)

@@ -13,12 +13,9 @@ import (
 type judge struct {
 	feed   string // feed id
 	st     *state
-	first  bool // first document of the feed
-	now    time.Time
 	today  uint16
-	ids    map[string]int  // how often each raw id stands in the document
-	mixed  map[string]bool // ids that stand twice with different links or titles
-	inDoc  map[uint64]bool // identities of the document's entries
+	groups map[string]*group // what each identity text stands for in this document
+	inDoc  map[uint64]bool   // identities of the document's entries
 	order  []uint64
 	out    []news.Item
 	known  int // entries that were seen before, by any key
@@ -26,13 +23,27 @@ type judge struct {
 	edited int
 }
 
+// group are the different things that one identity text stands for in a document.
+type group struct {
+	links, titles map[string]bool
+	things        map[[2]string]bool
+}
+
 // judgeAll decides all entries in order and leaves st.Seen as it will be stored.
-func judgeAll(feed string, st *state, entries []Entry, items []news.Item, firstDoc bool, now time.Time) *judge {
-	j := &judge{feed: feed, st: st, first: firstDoc, now: now, today: uint16(now.Unix() / 86400), inDoc: map[uint64]bool{}}
+func judgeAll(feed string, st *state, entries []Entry, items []news.Item, now time.Time) *judge {
+	j := &judge{feed: feed, st: st, today: uint16(now.Unix() / 86400), groups: map[string]*group{}, inDoc: map[uint64]bool{}}
 	st.Seen.index()
-	j.count(entries, items)
+	j.mode(entries)
 	for i := range entries {
-		j.inDoc[keyOf(feed, j.identity(&entries[i], &items[i])).short()] = true
+		base := j.base(&entries[i], &items[i])
+		g := j.groups[base]
+		if g == nil {
+			g = &group{map[string]bool{}, map[string]bool{}, map[[2]string]bool{}}
+			j.groups[base] = g
+		}
+		g.links[items[i].URL], g.titles[items[i].Title] = true, true
+		g.things[[2]string{items[i].URL, items[i].Title}] = true
+		j.inDoc[keyOf(feed, base).short()] = true
 	}
 	for i := range entries {
 		j.decide(&entries[i], items[i])
@@ -41,38 +52,31 @@ func judgeAll(feed string, st *state, entries []Entry, items []news.Item, firstD
 	return j
 }
 
-// count finds ids that cannot be trusted: one that over half of the entries share switches the feed to links; one that stands twice for
-// different things is told apart by its link.
-func (j *judge) count(entries []Entry, items []news.Item) {
-	j.ids, j.mixed = map[string]int{}, map[string]bool{}
-	first := map[string]int{}
-	most := 0
+// mode switches to links where over half of the entries share one id. It is stored, and its change makes no item new: known links and titles
+// are found again.
+func (j *judge) mode(entries []Entry) {
+	count, most := map[string]int{}, 0
 	for i := range entries {
-		id := entries[i].ID
-		if id == "" {
-			continue
+		if id := entries[i].ID; id != "" {
+			count[id]++
+			most = max(most, count[id])
 		}
-		if k, ok := first[id]; ok && (items[k].URL != items[i].URL || items[k].Title != items[i].Title) {
-			j.mixed[id] = true
-		} else if !ok {
-			first[id] = i
-		}
-		j.ids[id]++
-		most = max(most, j.ids[id])
 	}
-	if len(entries) >= 3 && most*2 > len(entries) {
+	switch {
+	case len(entries) < 3:
+	case most*2 > len(entries):
 		j.st.Mode = "link"
-	} else if len(entries) >= 3 && most <= 1 {
+	case most <= 1:
 		j.st.Mode = ""
 	}
 }
 
-// identity is the text that names the entry: its id, else its link, else title and date, else its text.
-func (j *judge) identity(e *Entry, it *news.Item) string {
+// base is the text that names the entry: its id, else its link, else title and date, else its text.
+func (j *judge) base(e *Entry, it *news.Item) string {
 	switch {
 	case e.ID != "" && j.st.Mode == "":
 		return e.ID
-	case it.URL != "" && !(j.st.Mode == "link" && j.ids[e.ID] > 1 && it.URL == ""):
+	case it.URL != "":
 		return it.URL
 	case it.Title != "" && !it.Published.IsZero():
 		return it.Title + "|" + it.Published.Format(time.RFC3339)
@@ -82,16 +86,29 @@ func (j *judge) identity(e *Entry, it *news.Item) string {
 	return it.Summary
 }
 
+// identity tells apart what shares a base in one document: by link, and where links do not suffice by title. What was known under the base
+// alone keeps it.
+func (j *judge) identity(e *Entry, it *news.Item, x *seenEntry) string {
+	base := j.base(e, it)
+	g := j.groups[base]
+	if len(g.things) < 2 {
+		return base
+	}
+	if old, ok := j.find(keyOf(j.feed, base)); ok && old.link == x.link && old.title == x.title {
+		return base
+	}
+	if len(g.links) == len(g.things) {
+		return base + "|" + it.URL
+	}
+	return base + "|" + it.URL + "|" + it.Title
+}
+
 func (j *judge) decide(e *Entry, it news.Item) {
 	hex, content := contentHash(&it)
 	it.Revision = hex
 	folded := foldTitle(it.Title)
 	x := seenEntry{content: content, sketch: sketch(folded), link: hash32(withoutTracking(it.URL)), title: hash32(folded), text: hash32(foldTitle(it.Summary + " " + it.Body)), day: j.today}
-	identity := j.identity(e, &it)
-	if j.mixed[e.ID] && j.st.Mode == "" {
-		identity = j.apart(e.ID, it.URL, x.link)
-	}
-	x.item = keyOf(j.feed, identity)
+	x.item = keyOf(j.feed, j.identity(e, &it, &x))
 	if old, ok := j.find(x.item); ok && j.reused(old, &x, e) {
 		x.item = keyOf(j.feed, e.ID+"|"+it.URL)
 	}
@@ -113,14 +130,6 @@ func (j *judge) decide(e *Entry, it news.Item) {
 	default:
 		j.publishNew(x, it)
 	}
-}
-
-// apart names an entry whose id stands for several things: by id and link, unless it is the one that was known under the id alone.
-func (j *judge) apart(id, link string, linkHash uint32) string {
-	if old, ok := j.find(keyOf(j.feed, id)); ok && old.link == linkHash {
-		return id
-	}
-	return id + "|" + link
 }
 
 func (j *judge) find(k itemKey) (seenEntry, bool) {

@@ -82,9 +82,12 @@ func (c *cutter) bytes(s string, n int) string {
 	return s
 }
 
-// url drops an address over the limit: half an address leads nowhere.
+// url drops an address over the limit, because half an address leads nowhere, and one that no reader may follow.
 func (c *cutter) url(s string) string {
 	s = oneLine(s)
+	if !looksLikeURL.MatchString(s) {
+		return ""
+	}
 	if len(s) > news.MaxURL {
 		c.cut = true
 		return ""

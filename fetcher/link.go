@@ -61,6 +61,11 @@ func (f *filler) link(e *Entry, it *gofeed.Item, raw *rawEntry, i int, base stri
 		candidates = append(candidates, e.ID)
 	}
 	candidates = append(candidates, it.Links...)
+	for _, l := range extLinks(it.Extensions) {
+		if rel := l["rel"]; rel == "" || strings.EqualFold(rel, "alternate") {
+			candidates = append(candidates, l["href"])
+		}
+	}
 	for _, en := range it.Enclosures {
 		if en != nil {
 			candidates = append(candidates, en.URL)
@@ -94,7 +99,7 @@ func (f *filler) permaLink(e *Entry, i int) bool {
 		if i >= len(o.Items) || o.Items[i].GUID == nil {
 			return false
 		}
-		return !strings.EqualFold(strings.TrimSpace(o.Items[i].GUID.IsPermalink), "false") && looksLikeURL.MatchString(e.ID)
+		return !strings.EqualFold(strings.TrimSpace(o.Items[i].GUID.IsPermalink), "false") && (looksLikeURL.MatchString(e.ID) || strings.HasPrefix(e.ID, "/"))
 	case *jsonfeed.Feed:
 		return looksLikeURL.MatchString(e.ID)
 	}
@@ -105,6 +110,9 @@ func (f *filler) permaLink(e *Entry, i int) bool {
 func (f *filler) alternate(links []rawLink, other string) string {
 	best := ""
 	for _, l := range links {
+		if l.href == "" {
+			l.href = l.text
+		}
 		if l.href == "" || l.rel != "" && !strings.EqualFold(l.rel, "alternate") && !strings.HasSuffix(l.rel, "/alternate") {
 			continue
 		}

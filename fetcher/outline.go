@@ -15,6 +15,9 @@ const (
 func (s *scanner) begin(before int64) {
 	n := len(s.stack)
 	f := &s.stack[n-1]
+	if f.name == "item" && s.out.root != "feed" || f.name == "entry" && s.out.root == "feed" {
+		s.out.found++
+	}
 	switch {
 	case n == 1:
 		s.out.root, s.out.space, s.out.base, s.out.lang = f.name, f.space, f.base, f.lang

@@ -2,12 +2,10 @@ package fetcher
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/mmcdole/gofeed"
@@ -63,6 +61,7 @@ type Entry struct {
 	Summary    string // markup
 	Content    string // markup
 	Lang       string
+	Base       string // address that relative references of the entry count from
 	Authors    []string
 	Categories []string
 	Published  time.Time
@@ -96,7 +95,7 @@ func Parse(doc Document) (res Result, err error) {
 	if degraded {
 		res.Degraded = append(res.Degraded, "letters that the stated encoding does not explain")
 	}
-	return res, allEmpty(&res)
+	return res, nil
 }
 
 // panicFault is a fault of our own: the parser failed. The program goes on and the log gets the stack.
@@ -107,70 +106,64 @@ type panicFault struct {
 
 func (p *panicFault) Unwrap() error { return p.Fault }
 
-// allEmpty refuses documents whose entries carry nothing: a feed in a namespace that nobody knows.
-func allEmpty(res *Result) error {
-	kept := res.Entries[:0]
-	for _, e := range res.Entries {
-		if e.Title == "" && e.Link == "" && e.Summary == "" && e.Content == "" {
-			res.Dropped++
-			continue
-		}
-		kept = append(kept, e)
-	}
-	if len(kept) == 0 && len(res.Entries) > 0 {
-		return fault(ReasonNotFeed, "%d entries without title, link and text", len(res.Entries))
-	}
-	res.Entries = kept
-	return nil
-}
-
 func parseXML(text []byte, doc *Document) (Result, error) {
-	cleaned, ok := cutToRoot(text)
+	root, ok := cutToRoot(text)
 	if !ok {
 		return Result{}, notFeed(text)
 	}
-	cleaned = dropIllegal(dropDeclarations(cleaned))
-	feed, out, err := parseOnce(cleaned)
-	var refused *Fault
-	dropped, cut := 0, false
-	if err != nil {
-		errors.As(err, &refused)
-		first := err
-		cut = refused == nil && !rootEnds(cleaned)
-		if cleaned, dropped = rebuild(cleaned); cleaned == nil {
-			return Result{}, beyondRepair(first)
-		}
-		if feed, out, err = parseOnce(cleaned); err != nil {
-			return Result{}, beyondRepair(first)
-		}
+	cleaned := knownNamespace(dropIllegal(dropDeclarations(expand(text[:len(text)-len(root)], root))))
+	p, err := parseOnce(cleaned)
+	if err == nil && p.out.found <= len(p.feed.Items) {
+		return p.result(doc), nil
 	}
-	f := filler{doc: doc, feed: feed, out: out, text: cleaned}
-	res := f.result()
+	again, dropped := rebuild(cleaned)
+	var q *parsed
+	var second error
+	if again != nil {
+		q, second = parseOnce(again)
+	}
+	switch {
+	case err == nil && (q == nil || second != nil || len(q.feed.Items) <= len(p.feed.Items)):
+		return p.result(doc), nil // start tags of entries inside other things, such as CDATA
+	case q == nil || second != nil:
+		return Result{}, beyondRepair(err)
+	}
+	res := q.result(doc)
 	res.Dropped += dropped
-	res.Cut = cut
-	if refused != nil {
-		res.Refused = refused
+	if err != nil {
+		errors.As(err, &res.Refused)
+		res.Cut = res.Refused == nil && !rootEnds(cleaned)
 	}
-	if dropped > 0 || refused != nil {
-		res.Degraded = append(res.Degraded, fmt.Sprintf("%d of %d entries dropped", dropped, dropped+len(res.Entries)))
-	}
+	res.Degraded = append(res.Degraded, fmt.Sprintf("broken markup: %d of %d entries dropped", dropped, dropped+len(res.Entries)))
 	return res, nil
 }
 
+// parsed is what one pass through the scan and gofeed gave.
+type parsed struct {
+	feed *gofeed.Feed
+	out  *outline
+	text []byte
+}
+
+func (p *parsed) result(doc *Document) Result {
+	f := filler{doc: doc, feed: p.feed, out: p.out, text: p.text}
+	return f.result()
+}
+
 // parseOnce scans and, when the limits allow it, lets gofeed parse.
-func parseOnce(text []byte) (*gofeed.Feed, *outline, error) {
+func parseOnce(text []byte) (*parsed, error) {
 	out, err := scan(text)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if out.end > 0 {
 		text = text[:out.end]
 	}
 	feed, err := newParser().Parse(bytes.NewReader(text))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return feed, out, nil
+	return &parsed{feed, out, text}, nil
 }
 
 // rootEnds tells whether the end tag of the root stands somewhere in the last part of the document.
@@ -209,61 +202,6 @@ func notFeed(text []byte) *Fault {
 		return fault(ReasonNotFeed, "a web page stands in place of the feed%s", feedsOf(text))
 	}
 	return fault(ReasonNotFeed, "no rss, rdf or feed element; it begins with %q", short(string(head[:min(len(head), 40)]), 40))
-}
-
-const maxObjects = 250_000
-
-// parseJSON reads JSON Feed 1.0 and 1.1.
-func parseJSON(text []byte, doc *Document) (Result, error) {
-	if n := jsonObjects(text); n > maxObjects {
-		return Result{}, fault(ReasonRefusedSize, "more than %d objects", maxObjects)
-	}
-	var probe struct {
-		Version string            `json:"version"`
-		Items   []json.RawMessage `json:"items"`
-		Hubs    []struct {
-			Type string `json:"type"`
-			URL  string `json:"url"`
-		} `json:"hubs"`
-	}
-	if err := json.Unmarshal(text, &probe); err != nil {
-		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) && syntax.Offset >= int64(len(text)) {
-			return Result{}, fault(ReasonCut, "the document ends too early")
-		}
-		return Result{}, fault(ReasonUnparseable, "%s", short(err.Error(), 160))
-	}
-	if !strings.Contains(probe.Version, "jsonfeed.org") && probe.Items == nil {
-		return Result{}, fault(ReasonNotFeed, "JSON without version and items of a JSON Feed")
-	}
-	feed, err := newParser().Parse(bytes.NewReader(text))
-	if err != nil {
-		return Result{}, fault(ReasonUnparseable, "%s", short(err.Error(), 160))
-	}
-	f := filler{doc: doc, feed: feed, out: &outline{}}
-	res := f.result()
-	for _, h := range probe.Hubs {
-		if strings.EqualFold(h.Type, "websub") && res.Hub == "" {
-			res.Hub = h.URL
-		}
-	}
-	return res, nil
-}
-
-// jsonObjects counts the objects of a document outside its texts: each may become a large value.
-func jsonObjects(text []byte) int {
-	n, inText := 0, false
-	for i := 0; i < len(text); i++ {
-		switch b := text[i]; {
-		case inText && b == '\\':
-			i++
-		case b == '"':
-			inText = !inText
-		case !inText && b == '{':
-			n++
-		}
-	}
-	return n
 }
 
 // Items turns the entries of a result into items of today's form, without looking at what was seen before.

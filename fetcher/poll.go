@@ -239,7 +239,7 @@ func (p *poll) publish(ctx context.Context, res *Result, doc *Document, cut bool
 		}
 	}
 	firstDoc := p.st.Seen.empty() && p.st.LastFull.IsZero()
-	j := judgeAll(p.feed.ID, p.st, entries, items, firstDoc, p.now)
+	j := judgeAll(p.feed.ID, p.st, entries, items, p.now)
 	p.entries = len(entries)
 	for i := range j.out {
 		it := &j.out[i]

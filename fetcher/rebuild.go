@@ -25,7 +25,7 @@ func rebuild(text []byte) (rebuilt []byte, dropped int) {
 		return nil, 0
 	}
 	root, kind := m[1], bytes.ToLower(m[2])
-	frame := wrapper{open: m[0], close: concat("</", root, ">"), atom: string(kind) == "feed"}
+	frame := wrapper{open: quoteAttributes(m[0]), close: concat("</", root, ">"), atom: string(kind) == "feed"}
 	head, entries := split(text[len(m[0]):])
 	var out bytes.Buffer
 	out.Write(frame.open)
@@ -49,6 +49,16 @@ func rebuild(text []byte) (rebuilt []byte, dropped int) {
 	}
 	out.Write(frame.close)
 	return out.Bytes(), dropped
+}
+
+var bareValue = regexp.MustCompile(`(\s[A-Za-z_:][A-Za-z0-9_:.-]*\s*=\s*)([^\s"'<>]+)`)
+
+// quoteAttributes puts quotes around the attribute values of a start tag that have none.
+func quoteAttributes(tag []byte) []byte {
+	if bytes.ContainsAny(tag, `"'`) {
+		return tag
+	}
+	return bareValue.ReplaceAll(tag, []byte(`$1"$2"`))
 }
 
 func concat(a string, b []byte, c string) []byte { return append(append([]byte(a), b...), c...) }
@@ -195,11 +205,11 @@ func (w *wrapper) head(h []byte) []byte {
 			h = h[:i]
 		}
 	}
-	if w.passes(h) {
-		return h
-	}
-	if m := closeOpen(escapeStray(h)); m != nil && w.passes(m) {
-		return m
+	// An element of the head that stays open would swallow every entry.
+	for _, f := range []func([]byte) []byte{closeOpen, func(h []byte) []byte { return closeOpen(escapeStray(h)) }} {
+		if m := f(h); m != nil && w.passes(m) {
+			return m
+		}
 	}
 	return nil
 }

@@ -105,7 +105,7 @@ func illegalReference(s []byte) int {
 var (
 	rootTag   = regexp.MustCompile(`(?i)<(?:[a-z0-9_.-]{1,30}:)?(?:rss|rdf|feed)(?:[\s>/])`)
 	rootClose = regexp.MustCompile(`(?i)</(?:[a-z0-9_.-]{1,30}:)?(?:rss|rdf|feed)\s*>`)
-	htmlTag   = regexp.MustCompile(`(?i)<(?:!doctype\s+html|html|head|body)(?:[\s>])`)
+	htmlTag   = regexp.MustCompile(`(?i)<(?:html|head|body)(?:[\s>])`)
 )
 
 // maxPrologue bounds the search for the root element.
@@ -146,4 +146,50 @@ func commentEnd(s []byte, at int) int {
 		return 0
 	}
 	return at + end + 3
+}
+
+var (
+	entityDecl = regexp.MustCompile(`<!ENTITY\s+([A-Za-z][A-Za-z0-9._-]{0,31})\s+(?:"([^"&<%]{0,256})"|'([^'&<%]{0,256})')\s*>`)
+	uriValue   = regexp.MustCompile(`xmlns(?::[A-Za-z0-9._-]{1,30})?\s*=\s*["']([^"']{0,200})["']`)
+)
+
+const (
+	maxDeclared = 32
+	maxGrowth   = 64 << 10
+)
+
+// expand replaces the entities that the document type declares as plain short text. Entities within entities, and external ones, stay as they
+// are: they become nothing but their names, whatever they promise.
+func expand(prologue, text []byte) []byte {
+	grown := 0
+	for _, m := range entityDecl.FindAllSubmatch(prologue, maxDeclared) {
+		ref, value := concat("&", m[1], ";"), append(m[2], m[3]...)
+		grown += bytes.Count(text, ref) * max(len(value)-len(ref), 0)
+		if grown > maxGrowth {
+			return text
+		}
+		text = bytes.ReplaceAll(text, ref, value)
+	}
+	return text
+}
+
+// knownNamespace gives an Atom feed in a namespace that nobody knows that of Atom 1.0: gofeed would read it as empty.
+func knownNamespace(text []byte) []byte {
+	m := rootOpen.FindSubmatch(text)
+	if m == nil || !bytes.EqualFold(m[2], []byte("feed")) {
+		return text
+	}
+	prefix, _, prefixed := bytes.Cut(m[1], []byte(":"))
+	for _, u := range uriValue.FindAllSubmatch(m[0], maxScope) {
+		name, _, _ := bytes.Cut(u[0], []byte("="))
+		_, declared, ok := bytes.Cut(bytes.TrimSpace(name), []byte(":"))
+		if ok != prefixed || ok && !bytes.Equal(declared, prefix) {
+			continue
+		}
+		if uri := string(bytes.TrimSpace(u[1])); uri != "" && !native(uri, "") {
+			root := bytes.Replace(m[0], u[1], []byte(atom10), 1)
+			return append(root[:len(root):len(root)], text[len(m[0]):]...)
+		}
+	}
+	return text
 }

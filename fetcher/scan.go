@@ -57,6 +57,7 @@ type outline struct {
 	feed    rawEntry
 	channel []rawEntry // items inside the channel, in order
 	outer   []rawEntry // items beside it, in order
+	found   int        // start tags of entries at any place
 	end     int64      // where the root ended; 0 when it did not
 }
 
@@ -73,6 +74,7 @@ type rawEntry struct {
 	base, lang string
 	texts      []rawText
 	links      []rawLink
+	open       bool // an element inside was never closed and may have swallowed text
 }
 
 // rawText is one text construct: where its markup stands, and how it is to be read.
@@ -204,6 +206,9 @@ func (s *scanner) close(t xml.EndElement, before int64) error {
 	name := strings.ToLower(t.Name.Local)
 	for n := len(s.stack); n > 0; n-- {
 		f := s.stack[n-1]
+		if f.name != name && s.current != nil {
+			s.current.open = true
+		}
 		s.finish(before)
 		s.scope = s.scope[:len(s.scope)-f.declared]
 		s.stack = s.stack[:n-1]

@@ -164,4 +164,12 @@ func plainMarkup(s string) string {
 var entity = regexp.MustCompile(`&(?:#[0-9]{1,8}|#[xX][0-9A-Fa-f]{1,8}|[A-Za-z][A-Za-z0-9]{1,31});`)
 
 // unescape decodes whole entities only: "&copy=2" in an address stays what it is.
-func unescape(s string) string { return entity.ReplaceAllStringFunc(s, html.UnescapeString) }
+func unescape(s string) string {
+	if !strings.ContainsRune(s, '&') {
+		return s
+	}
+	return entity.ReplaceAllStringFunc(html4.Replace(s), html.UnescapeString)
+}
+
+// html4 holds the two entities that HTML 5 moved to other letters. Feeds mean those of HTML 4 and XHTML.
+var html4 = strings.NewReplacer("&lang;", "\u2329", "&rang;", "\u232a")

@@ -2,8 +2,8 @@ package fetcher
 
 import (
 	"encoding/base64"
-	"html"
 	"regexp"
+	"slices"
 	"strings"
 
 	xhtml "golang.org/x/net/html"
@@ -52,13 +52,15 @@ func atomText(t rawText) (string, bool) {
 		}
 		return decoded, false
 	case typ == "xhtml" || strings.HasSuffix(typ, "xhtml+xml") && mode != "escaped":
-		s := strings.TrimSpace(t.markup)
+		s := tidy(strings.TrimSpace(t.markup), true)
 		if t.space != atom03 {
 			s = stripDiv(s)
 		}
 		return s, false
 	case inline && mode != "escaped":
-		return strings.TrimSpace(t.markup), false
+		return tidy(strings.TrimSpace(t.markup), true), false
+	case typ == "html" && t.space != atom03:
+		return tidy(decoded, false), false
 	case typ == "html" || typ == "text/html" || strings.HasSuffix(typ, "xhtml+xml") || mode == "escaped" && typ != "text/plain" && typ != "text":
 		return decoded, false
 	case t.space == atom03:
@@ -117,14 +119,66 @@ func absoluteTag(base string, t xhtml.Token, raw string, closed bool) string {
 	if !changed {
 		return raw
 	}
+	return writeTag(t, closed)
+}
+
+func writeTag(t xhtml.Token, closed bool) string {
 	var b strings.Builder
 	b.WriteString("<" + t.Data)
 	for _, a := range t.Attr {
-		b.WriteString(" " + a.Key + `="` + html.EscapeString(a.Val) + `"`)
+		b.WriteString(" " + a.Key + `="` + attributeText.Replace(a.Val) + `"`)
 	}
 	if closed {
 		b.WriteString(" /")
 	}
 	b.WriteString(">")
 	return b.String()
+}
+
+var (
+	attributeText = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;")
+	elementText   = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+	cleanTag      = regexp.MustCompile(`^<[a-z0-9]+(?:\s+[a-z-]+="[^"<>]*")*\s*/?>$`)
+	bareAmpersand = regexp.MustCompile(`&(?:#[0-9]+;|#[xX][0-9A-Fa-f]+;|[A-Za-z][A-Za-z0-9]*;)?`)
+)
+
+// tidy writes markup with quoted attributes, closed void elements and no namespace declarations. inline markup was XML: its references are
+// resolved and written anew, as an XML parser would see them.
+func tidy(markup string, inline bool) string {
+	var b strings.Builder
+	z := xhtml.NewTokenizer(strings.NewReader(markup))
+	for {
+		switch kind := z.Next(); kind {
+		case xhtml.ErrorToken:
+			return b.String()
+		case xhtml.TextToken:
+			raw := string(z.Raw())
+			if inline {
+				raw = elementText.Replace(unescape(raw))
+			} else {
+				raw = bareAmpersand.ReplaceAllStringFunc(raw, func(s string) string {
+					if s == "&" {
+						return "&amp;"
+					}
+					return s
+				})
+			}
+			b.WriteString(raw)
+		case xhtml.StartTagToken, xhtml.SelfClosingTagToken:
+			raw := string(z.Raw())
+			b.WriteString(tidyTag(z.Token(), raw, inline, kind == xhtml.SelfClosingTagToken))
+		default:
+			b.Write(z.Raw())
+		}
+	}
+}
+
+func tidyTag(t xhtml.Token, raw string, inline, closed bool) string {
+	void := t.Data == "br" || t.Data == "img" || t.Data == "hr" || t.Data == "input"
+	if !inline && cleanTag.MatchString(raw) && (!void || closed) {
+		return raw
+	}
+	t.Attr = slices.DeleteFunc(t.Attr, func(a xhtml.Attribute) bool { return strings.HasPrefix(a.Key, "xmlns") })
+	slices.SortStableFunc(t.Attr, func(a, b xhtml.Attribute) int { return strings.Compare(a.Key, b.Key) })
+	return writeTag(t, closed || void)
 }
