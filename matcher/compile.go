@@ -107,6 +107,19 @@ func Compile(set *watchlist.Set) (*Index, error) {
 // Revision is the revision of the set that was compiled.
 func (x *Index) Revision() string { return x.set.Revision }
 
+// Summary says in one line what is watched.
+func (x *Index) Summary() string {
+	entities, aliases, rules := 0, 0, 0
+	for _, l := range x.watched() {
+		entities, rules = entities+len(l.entities), rules+len(l.rules)
+		for _, e := range l.Entities {
+			aliases += len(e.Aliases)
+		}
+	}
+	return fmt.Sprintf("%s, %s, %s, %s, revision %s", plural(len(x.watched()), "watchlist"), pluralOf(entities, "entity", "entities"),
+		pluralOf(aliases, "alias", "aliases"), plural(rules, "rule"), x.Revision())
+}
+
 // Warnings are faults that do not keep a set from going live.
 func (x *Index) Warnings() strict.Faults { return x.warnings }
 

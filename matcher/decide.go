@@ -2,8 +2,10 @@ package matcher
 
 import (
 	"slices"
+	"strings"
 
 	"tocsin/matcher/fold"
+	"tocsin/matcher/watchlist"
 	"tocsin/news"
 )
 
@@ -88,6 +90,7 @@ const (
 	stateExact
 	stateHidden
 	stateDecoy
+	stateForeign // the same words are an alias in the item's language, which decides
 	stateNeeds
 	stateUnless
 	stateOther // the item introduces it with another meaning
@@ -139,6 +142,7 @@ func (s *scratch) decide() {
 	s.scan(s.x.secondary)
 	s.words()
 	s.checkExact()
+	s.native()
 	s.longest()
 	s.introductions()
 	for i := range s.cands {
@@ -245,6 +249,53 @@ func (x *Index) extraOf(alias int32) *extra {
 	return nil
 }
 
+// native lets the alias of the item's language decide where an entity has the same words under several languages: چابهار is a port in Pashto news
+// and mostly a town in Persian news.
+func (s *scratch) native() {
+	for i := 0; i < len(s.cands); {
+		j := i + 1
+		for j < len(s.cands) && s.cands[j].same(s.cands[i].span) {
+			j++
+		}
+		if j-i > 1 {
+			s.nativeOf(s.cands[i:j])
+		}
+		i = j
+	}
+}
+
+func (s *scratch) nativeOf(group []candidate) {
+	for i := range group {
+		c := &group[i]
+		if c.state != statePending || s.isNative(c) {
+			continue
+		}
+		for k := range group {
+			if d := &group[k]; d.entity == c.entity && d.state == statePending && s.isNative(d) {
+				c.state = stateForeign
+				break
+			}
+		}
+	}
+}
+
+func (s *scratch) isNative(c *candidate) bool {
+	lang := s.x.aliases[c.alias].Lang
+	return lang == "" || lang == watchlist.AnyLang || lang == s.langOf(c.field)
+}
+
+// langOf is the language of the item, else a guess from the letters of the field.
+func (s *scratch) langOf(field uint8) string {
+	lang := s.item.Lang
+	if lang == "" || lang == "und" {
+		lang = guessLang(s.texts[field])
+	}
+	if primary, _, _ := strings.Cut(lang, "-"); primary != "prs" {
+		return primary
+	}
+	return "fa"
+}
+
 // longest hides what stands inside a longer candidate of any entity, or inside a decoy of its own.
 func (s *scratch) longest() {
 	for i := range s.cands {
@@ -292,5 +343,5 @@ func (s *scratch) hides(j int, c *candidate) bool {
 			return false
 		}
 	}
-	return d.state != stateExact && d.state != stateDecoy && c.inside(d.span) && !c.same(d.span)
+	return d.state != stateExact && d.state != stateForeign && c.inside(d.span) && !c.same(d.span)
 }
