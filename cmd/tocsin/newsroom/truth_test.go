@@ -1,14 +1,94 @@
 package newsroom
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
 
+	"tocsin/matcher"
 	"tocsin/matcher/watchlist"
+	"tocsin/news"
+	"tocsin/watchlists"
 )
 
-func TestFloodWatchlistsLoad(t *testing.T) {
+// TestTruthAgainstTheShippedLists runs the real matcher over every version of every item of two scripts. What it flags must be the truth: a
+// difference is a fault of the lists, of the matcher or of the script, and the demo would show it.
+func TestTruthAgainstTheShippedLists(t *testing.T) {
+	set, faults := watchlist.Load(watchlists.Lists)
+	if err := faults.Err(); err != nil {
+		t.Fatal(err)
+	}
+	index, err := matcher.Compile(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := loadScript()
+	if err != nil {
+		t.Fatal(err)
+	}
+	listOf, right := s.listOf(), 0
+	for seed := range int64(2) {
+		for _, it := range s.plan(Options{Seed: seed, Noise: 20}.withDefaults()).items {
+			if seed > 0 && it.Kind != Noise {
+				continue
+			}
+			for d := range versions(it) {
+				title, text, _ := it.current(d)
+				flagged := judgedIDs(index.Match(&news.Item{ID: it.ID, Lang: it.Lang, Title: title, Summary: text, FirstSeen: time.Now()}))
+				if diff := compare(it.Item, flagged, listOf); diff != "" {
+					t.Errorf("%s %s (%s): %s\n\t%s\n\t%s", it.Kind, it.ID, it.Lang, diff, title, text)
+					continue
+				}
+				right++
+			}
+		}
+	}
+	t.Logf("%d right", right)
+}
+
+// versions are the moments at which an item changes.
+func versions(it *item) map[time.Duration]bool {
+	at := map[time.Duration]bool{it.at: true}
+	for _, e := range it.edits {
+		at[e.at] = true
+	}
+	return at
+}
+
+// judgedIDs are the ids flagged for judged lists, with their list.
+func judgedIDs(matches []news.Match) map[string]string {
+	ids := map[string]string{}
+	for _, m := range matches {
+		if slices.Contains(Judged(), m.Watchlist) {
+			for _, id := range m.IDs() {
+				ids[id] = m.Watchlist
+			}
+		}
+	}
+	return ids
+}
+
+func compare(it Item, flagged, listOf map[string]string) string {
+	var faults []string
+	for _, id := range it.Expect {
+		if flagged[id] == "" {
+			faults = append(faults, "misses "+id)
+		} else if flagged[id] != listOf[id] {
+			faults = append(faults, fmt.Sprintf("%s is of %s, the script says %s", id, flagged[id], listOf[id]))
+		}
+	}
+	for _, id := range news.SortedKeys(flagged) {
+		if !slices.Contains(it.Expect, id) && !slices.Contains(it.Allow, id) {
+			faults = append(faults, "falsely flags "+id)
+		}
+	}
+	return strings.Join(faults, ", ")
+}
+
+func TestFloodTextIsFoundByItsLists(t *testing.T) {
 	w, err := Flood(2500, 3, Options{Span: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
@@ -22,12 +102,18 @@ func TestFloodWatchlistsLoad(t *testing.T) {
 	for _, f := range faults {
 		t.Error(f)
 	}
-	n := 0
-	for _, l := range set.Lists {
-		n += len(l.Entities)
+	index, err := matcher.Compile(set)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if len(w.Lists()) != 3 || n != 2500 {
-		t.Errorf("%d lists with %d names", len(w.Lists()), n)
+	if len(w.Lists()) != 3 || len(index.CheckSentences()) > 0 {
+		t.Errorf("%d lists, faults %v", len(w.Lists()), index.CheckSentences())
+	}
+	for _, it := range w.Items() {
+		got := index.Match(&news.Item{ID: it.ID, Lang: it.Lang, Title: it.Title, Summary: it.Text})
+		if len(got) != 1 || !slices.Equal(got[0].IDs(), it.Expect) {
+			t.Fatalf("%s: %d matches for %q %q", it.ID, len(got), it.Title, it.Text)
+		}
 	}
 }
 
