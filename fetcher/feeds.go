@@ -27,7 +27,7 @@ type Feed struct {
 	Tags     []string          `yaml:"tags"`      // free words
 	Note     string            `yaml:"note"`      // for people
 	Paused   bool              `yaml:"paused"`    // not polled
-	Interval time.Duration     `yaml:"interval"`  // fixed distance of polls, one minute or more; 0 = adaptive
+	Interval time.Duration     `yaml:"interval"`  // fixed distance of polls, Options.MinInterval or more; 0 = adaptive
 	Expect   time.Duration     `yaml:"expect"`    // longest usual silence; 0 = learnt
 	Timeout  time.Duration     `yaml:"timeout"`   // of a whole fetch with all hops and the body; 0 = 30 s
 	MaxBytes int64             `yaml:"max_bytes"` // body limit after decompression; 0 = 16 MiB
@@ -158,9 +158,6 @@ func (f *Feed) check(faults *strict.Faults) {
 }
 
 func (f *Feed) checkLimits(add func(next, format string, args ...any)) {
-	if f.Interval > 0 && f.Interval < time.Minute {
-		add("write one minute or more", "interval %s", f.Interval)
-	}
 	if f.Timeout < 0 || f.Timeout > 5*time.Minute {
 		add("write at most 5m", "timeout %s", f.Timeout)
 	}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"tocsin/cmd/tocsin/newsroom"
+)
+
+// BenchmarkPipelineLatency measures a quiet day: one planted mention every 50 ms over 10 feeds, from the first byte served to the webhook's answer,
+// with every write synced to disk. The feeds are polled every second; the latency begins when the item was first served.
+func BenchmarkPipelineLatency(b *testing.B) {
+	for b.Loop() {
+		flood(b, 400, 10, 20*time.Second)
+	}
+}
+
+// BenchmarkPipelineThroughput measures a burst: all mentions stand in the feeds at once.
+func BenchmarkPipelineThroughput(b *testing.B) {
+	for b.Loop() {
+		flood(b, 3000, 30, time.Millisecond)
+	}
+}
+
+func flood(b *testing.B, mentions, feeds int, span time.Duration) {
+	w, err := newsroom.Flood(mentions, feeds, newsroom.Options{Seed: 11, Span: span, Interval: time.Second, Keep: time.Hour, Window: mentions})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer w.Close()
+	dir, addr := b.TempDir(), freeAddr(b)
+	p := start(b, floodConfig(b, w, dir, addr, ""), addr)
+	began := time.Now()
+	waitFor(b, 3*time.Minute, "all mentions at the webhook", func() bool { hooks, _ := arrivals(w); return len(hooks) >= mentions })
+	took := time.Since(began)
+	r := w.Report(w.Lists())
+	if r.Missed+r.Waiting > 0 {
+		b.Fatalf("missed some:\n%s", r.Table())
+	}
+	b.ReportMetric(float64(mentions)/took.Seconds(), "items/s")
+	b.ReportMetric(float64(r.P50.Milliseconds()), "p50-ms")
+	b.ReportMetric(float64(r.P99.Milliseconds()), "p99-ms")
+	b.ReportMetric(float64(p.rss())/1e6, "rss-MB")
+	b.ReportMetric(0, "ns/op")
+	p.kill()
+}
+
+// BenchmarkIdleMemory measures the resident memory of a whole instance at rest: 60 feeds that answer 304, the shipped watchlists.
+func BenchmarkIdleMemory(b *testing.B) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("If-None-Match") != "" {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		w.Header().Set("ETag", `"1"`)
+		fmt.Fprintf(w, `<?xml version="1.0"?><rss version="2.0"><channel><title>%s</title><item><guid>%[1]s</guid><title>Weather in %[1]s</title></item></channel></rss>`, r.URL.Path)
+	}))
+	defer srv.Close()
+	for b.Loop() {
+		dir, addr := b.TempDir(), freeAddr(b)
+		list := "feeds:\n"
+		for i := range 60 {
+			list += fmt.Sprintf("  - {url: \"%s/feed%d\", outlet: Feed %d, lang: en, interval: 5s}\n", srv.URL, i, i)
+		}
+		write(b, dir, "feeds.yaml", list)
+		config := write(b, dir, "tocsin.yaml", fmt.Sprintf("data_dir: data\nhttp: {listen: %q}\nfetcher: {feeds: [feeds.yaml], allow_networks: [127.0.0.1], min_interval: 1s, host_gap: 0s}\n", addr))
+		p := start(b, config, addr)
+		p.waitReady(30 * time.Second)
+		time.Sleep(20 * time.Second)
+		b.ReportMetric(float64(p.rss())/1e6, "rss-MB")
+		b.ReportMetric(0, "ns/op")
+		p.kill()
+	}
+}
+
+// BenchmarkBinarySize builds the program as the release does and reports its size.
+func BenchmarkBinarySize(b *testing.B) {
+	for b.Loop() {
+		out := filepath.Join(b.TempDir(), "tocsin")
+		cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, ".")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if text, err := cmd.CombinedOutput(); err != nil {
+			b.Fatalf("build: %v\n%s", err, text)
+		}
+		st, err := os.Stat(out)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(st.Size())/1e6, "MB")
+		b.ReportMetric(0, "ns/op")
+	}
+}

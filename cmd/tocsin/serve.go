@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"tocsin/bus"
+	"tocsin/fetcher"
+	"tocsin/matcher"
+	"tocsin/news"
+	"tocsin/news/strict"
+	"tocsin/notifier"
+)
+
+// stopWithin bounds an ordered stop: what is unfinished then is unacknowledged and comes back at the next start.
+const stopWithin = 25 * time.Second
+
+// instance is one running Tocsin: the rooms and what joins them.
+type instance struct {
+	cfg      config
+	roles    roles
+	log      *slog.Logger
+	reg      *prometheus.Registry
+	guard    *guard
+	listen   net.Listener
+	bus      *bus.Bus
+	channels []notifier.Channel
+	fetch    *fetcher.Fetcher
+	match    *matcher.Matcher
+	notify   *notifier.Notifier
+	index    atomic.Pointer[matcher.Index]
+	recent   *recent
+	ready    atomic.Bool
+	began    time.Time
+	out      std
+}
+
+// stage is one part of the pipeline: it blocks until its context ends and all its work is put down.
+type stage struct {
+	name string
+	run  func(ctx context.Context) error
+}
+
+// pipeline is the picture of the house: feeds -> ITEMS -> MATCHES -> ALERTS -> OUTBOX -> people.
+func (in *instance) pipeline() []stage {
+	var s []stage
+	if in.roles.fetcher {
+		s = append(s,
+			stage{"fetcher", func(ctx context.Context) error { return in.bus.ConsumeDue(ctx, in.cfg.Fetcher.Workers, in.fetch.Poll) }},
+			stage{"reconciler", in.fetch.Run})
+	}
+	if in.roles.matcher {
+		s = append(s, stage{"matcher", func(ctx context.Context) error {
+			return in.bus.ConsumeItems(ctx, in.cfg.Matcher.Workers, func(ctx context.Context, it news.Item, _ bus.Meta) error { return in.match.Handle(ctx, it) })
+		}})
+	}
+	if in.roles.notifier {
+		s = append(s,
+			stage{"notifier", func(ctx context.Context) error {
+				return in.bus.ConsumeMatches(ctx, 1, func(ctx context.Context, m news.Match, _ bus.Meta) error { return in.notify.HandleMatch(ctx, m) })
+			}},
+			stage{"router", func(ctx context.Context) error {
+				return in.bus.ConsumeAlerts(ctx, 4, func(ctx context.Context, a news.Alert, _ bus.Meta) error { return in.notify.HandleAlert(ctx, a) })
+			}})
+		for _, ch := range in.channels {
+			s = append(s, stage{"channel " + ch.ID, func(ctx context.Context) error {
+				return in.bus.ConsumeDeliveries(ctx, ch.ID, max(1, ch.Concurrency), func(ctx context.Context, d news.Delivery, _ bus.Meta) error { return in.notify.HandleDelivery(ctx, d) })
+			}})
+		}
+	}
+	return append(s, stage{"recent alerts", in.followAlerts})
+}
+
+// open builds every room. It fails before anything runs when the configuration, the port, the data directory or the bus is unusable.
+func open(ctx context.Context, cfg config, r roles, log *slog.Logger, out std) (in *instance, err error) {
+	in = &instance{cfg: cfg, roles: r, log: log, out: out, recent: newRecent(500), began: time.Now(), reg: prometheus.NewRegistry()}
+	in.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
+	allow, err := parseNetworks(cfg.networks())
+	if err != nil {
+		return nil, usage(err)
+	}
+	in.guard = newGuard(allow)
+	index, warnings, err := loadIndex(cfg.watchlistsDir())
+	if err != nil {
+		return nil, usage(fmt.Errorf("watchlists are refused:\n%w", err))
+	}
+	in.index.Store(index)
+	feeds, faults := loadFeeds(&cfg)
+	if err := faults.Err(); err != nil {
+		return nil, usage(fmt.Errorf("feed lists are refused:\n%w", err))
+	}
+	in.warn(append(warnings, faults...))
+	if in.channels, err = cfg.buildChannels(in.guard, out); err != nil {
+		return nil, usage(err)
+	}
+	if in.listen, err = listen(ctx, cfg.HTTP.Listen.Value); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			in.abandon()
+		}
+	}()
+	if in.bus, err = bus.Open(ctx, in.busOptions()); err != nil {
+		return in, fmt.Errorf("open the bus: %w", err)
+	}
+	if err = in.buildRooms(feeds); err != nil {
+		return in, err
+	}
+	in.match.Swap(index)
+	return in, in.notify.Restore(ctx)
+}
+
+func (in *instance) abandon() {
+	_ = in.listen.Close() // nothing was served on it yet
+	if in.bus != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := in.bus.Close(ctx); err != nil {
+			in.log.Error("bus did not close", "err", err)
+		}
+	}
+}
+
+func (in *instance) warn(faults strict.Faults) {
+	for _, f := range faults {
+		in.log.Warn("list accepted with a remark", "file", f.File, "line", f.Line, "reason", f.Fact)
+	}
+}
+
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) {
+			err = op.Err
+		}
+		return nil, fmt.Errorf("http.listen %s: %w: stop the program that holds it, or choose another port in tocsin.yaml", addr, err)
+	}
+	return l, nil
+}
+
+func (in *instance) busOptions() bus.Options {
+	c := &in.cfg
+	at := map[string]int{}
+	for _, ch := range in.channels {
+		at[ch.ID] = max(1, ch.Concurrency)
+	}
+	return bus.Options{
+		URL: c.Bus.URL.Value, NKeyFile: c.path(c.Bus.NKeyFile.Value), CAFile: c.path(c.Bus.CAFile.Value),
+		Dir: c.path(c.DataDir), Listen: c.Bus.Listen.Value, MaxStore: int64(c.Bus.MaxStore),
+		Replicas: c.Bus.Replicas, Setup: c.Bus.Setup, Channels: c.channelIDs(), Concurrency: at,
+		Log: in.log.With("component", "bus"), Registerer: in.reg,
+	}
+}
+
+func (in *instance) buildRooms(feeds []fetcher.Feed) error {
+	var err error
+	if in.fetch, err = fetcher.New(in.fetcherOptions(feeds)); err != nil {
+		return fmt.Errorf("fetcher: %w", err)
+	}
+	in.match, err = matcher.New(matcher.Options{Publish: discardDup(in.bus.PublishMatch), Log: in.log.With("component", "matcher"), Registerer: in.reg})
+	if err != nil {
+		return fmt.Errorf("matcher: %w", err)
+	}
+	if in.notify, err = notifier.New(in.notifierOptions()); err != nil {
+		return usage(fmt.Errorf("notifier: %w", err))
+	}
+	return nil
+}
+
+func (in *instance) fetcherOptions(feeds []fetcher.Feed) fetcher.Options {
+	state := in.bus.State("feedstate")
+	return fetcher.Options{
+		Feeds: feeds,
+		Client: func(f fetcher.Feed) (*http.Client, error) {
+			return in.guard.client(in.cfg.path(f.CAFile), 15*time.Second)
+		},
+		UserAgent: userAgent(in.cfg.Fetcher.Contact),
+		Publish:   discardDup(in.bus.PublishItem),
+		LoadState: state.Get,
+		SaveState: func(ctx context.Context, id string, data []byte, rev uint64) error {
+			_, err := state.Put(ctx, id, data, rev)
+			return err
+		},
+		Arm: in.bus.ArmFetch, Ensure: in.bus.EnsureFetch,
+		Workers: in.cfg.Fetcher.Workers, MinInterval: in.cfg.Fetcher.MinInterval, HostGap: in.cfg.Fetcher.HostGap,
+		Log: in.log.With("component", "fetcher"), Registerer: in.reg,
+	}
+}
+
+func (in *instance) notifierOptions() notifier.Options {
+	sent := in.bus.State("sent")
+	return notifier.Options{
+		Config: in.cfg.Notifier, Channels: in.channels,
+		PublishAlert: discardDup(in.bus.PublishAlert), PublishDelivery: discardDup(in.bus.PublishDelivery),
+		PublishLedger: discardDup(in.bus.PublishLedger), PublishDead: discardDup(in.bus.PublishDead),
+		ArmRetry: in.bus.ArmRetry, LoadSent: sent.Get, SaveSent: sent.Put,
+		Replay: func(ctx context.Context, since time.Time, f func(news.Alert) error) error {
+			return in.bus.ReadAlerts(ctx, since, false, func(a news.Alert, _ bus.Meta) error { return f(a) })
+		},
+		ReplayLedger: func(ctx context.Context, since time.Time, f func(news.LedgerEntry) error) error {
+			return in.bus.ReadLedger(ctx, since, false, func(l news.LedgerEntry, _ bus.Meta) error { return f(l) })
+		},
+		Pause: in.bus.PauseChannel,
+		Log:   in.log.With("component", "notifier"), Registerer: in.reg,
+	}
+}
+
+// discardDup drops the word whether the server knew the message already: ids are deterministic, so both answers mean that it is stored.
+func discardDup[T any](publish func(context.Context, T) (bool, error)) func(context.Context, T) error {
+	return func(ctx context.Context, v T) error {
+		_, err := publish(ctx, v)
+		return err
+	}
+}
