@@ -369,7 +369,10 @@ entities:
   - {id: port, name: Port, kind: project, aliases: {ps: [چابهار], fa: [{text: چابهار, needs: {any: [بندر]}}], any: [{text: Chabahar, needs: {any: [port]}}]}, flag: [x]}
 `)
 	for _, c := range []struct{ lang, text, want string }{
-		{"fa", "چابهار", ""}, {"prs", "چابهار", ""}, {"fa", "بندر چابهار", "port"}, {"ps", "چابهار", "port"},
+		{"fa", "چابهار", ""},
+		{"prs", "چابهار", ""},
+		{"fa", "بندر چابهار", "port"},
+		{"ps", "چابهار", "port"},
 		{"ur", "چابهار", "port"}, // neither is native: each may count
 		{"de", "Chabahar", ""},
 	} {

@@ -45,7 +45,7 @@ func Append(dst []Token, text string) []Token {
 	if len(text) > MaxText {
 		text = text[:MaxText]
 	}
-	s := scanner{b: bytesOf(text), gap: Hard, dst: dst}
+	s := scanner{text: text, b: bytesOf(text), gap: Hard, dst: dst}
 	s.run()
 	return s.dst
 }

@@ -8,10 +8,11 @@ import (
 
 // scanner cuts bytes into tokens in one pass. gap is what was read since the last token.
 type scanner struct {
-	b   []byte
-	i   int
-	gap Gap
-	dst []Token
+	text string
+	b    []byte // of text
+	i    int
+	gap  Gap
+	dst  []Token
 }
 
 func (s *scanner) run() {
@@ -81,7 +82,7 @@ func (s *scanner) word() {
 func (s *scanner) endWord(i int, h uint64, head uint32) {
 	if i < len(s.b) && s.b[i] >= utf8.RuneSelf {
 		switch do, _, _ := s.look(i); do {
-		case doWord, doSlow, doNone, doJoiner:
+		case doWord, doMulti, doSlow, doNone, doJoiner:
 			s.wide(s.i)
 			return
 		}
@@ -140,7 +141,7 @@ func (s *scanner) wide(i int) {
 			joiner = true
 			i += w
 			continue
-		case doSlow:
+		case doMulti, doSlow:
 			slow = true
 			i += w
 			continue

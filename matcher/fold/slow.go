@@ -1,9 +1,9 @@
 package fold
 
 import (
+	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -34,7 +34,7 @@ func (s *scanner) slow(start, end int) {
 }
 
 func (s *scanner) slowToken(buf []byte, start, end int) (Token, bool) {
-	folded := appendFolded(buf, string(s.b[start:end]))
+	folded := appendFolded(buf, s.text[start:end])
 	if len(folded) == 0 {
 		return Token{}, false
 	}
@@ -76,56 +76,59 @@ func (s *scanner) parts(start, end int) (out []Token) {
 func appendFolded(dst []byte, word string) []byte {
 	mark := len(dst)
 	for _, r := range word {
-		switch do, to, slow := lookRune(r); {
-		case slow || do == doSlow:
+		if r >= 0x10000 {
 			return appendSlow(dst[:mark], word)
-		case do == doWord || do == doChar:
-			dst = utf8.AppendRune(dst, rune(to))
+		}
+		switch e := table.runes[r]; e >> 16 {
+		case doWord, doChar:
+			dst = utf8.AppendRune(dst, rune(e&0xFFFF))
+		case doMulti:
+			dst = append(dst, table.multi[r]...)
+		case doSlow:
+			return appendSlow(dst[:mark], word)
 		}
 	}
 	return dst
 }
 
-func lookRune(r rune) (do, to uint32, slow bool) {
-	if r >= 0x10000 {
-		return 0, 0, true
-	}
-	e := table.runes[r]
-	return e >> 16, e & 0xFFFF, false
-}
-
-// appendSlow folds by x/text. It repeats until nothing changes, because dropping a mark can let its neighbours compose.
+// appendSlow folds a word in which runes may compose, or that holds runes beyond the table. It repeats until nothing changes, because folding can
+// bring together what composes.
 func appendSlow(dst []byte, word string) []byte {
-	folder := cases.Fold()
+	var one, two [96]byte
+	now, next := append(one[:0], word...), two[:0]
 	for range 4 {
-		word = norm.NFKC.String(folder.String(norm.NFKC.String(word)))
-		var next []byte
-		for _, r := range word {
-			next = appendRune(next, r)
+		next = norm.NFKC.Append(next[:0], now...)
+		now = now[:0]
+		for i := 0; i < len(next); {
+			r, n := utf8.DecodeRune(next[i:])
+			now = appendRune(now, r)
+			i += n
 		}
-		if string(next) == word {
+		if string(next) == string(now) {
 			break
 		}
-		word = string(next)
 	}
-	return append(dst, word...)
+	return append(dst, now...)
 }
 
 func appendRune(dst []byte, r rune) []byte {
 	if r >= 0x10000 {
 		if do, _ := astral(r); do == doWord || do == doChar || do == doSlow {
-			return utf8.AppendRune(dst, r)
+			return utf8.AppendRune(dst, foldAstral(r))
 		}
 		return dst
 	}
-	if m, ok := table.multi[r]; ok {
-		return append(dst, m...)
-	}
-	if e := table.runes[r]; e>>16 == doWord || e>>16 == doChar {
+	switch e := table.runes[r]; e >> 16 {
+	case doWord, doChar:
 		return utf8.AppendRune(dst, rune(e&0xFFFF))
+	case doMulti, doSlow:
+		return append(dst, table.multi[r]...)
 	}
 	return dst
 }
+
+// foldAstral is the case folding of runes beyond the table: Deseret, Osage, Adlam and the like, which have simple pairs only.
+func foldAstral(r rune) rune { return unicode.ToLower(r) }
 
 // astral is look for runes beyond the table: ideographs are characters, other letters and digits take the slow way.
 func astral(r rune) (do, to uint32) {

@@ -17,7 +17,8 @@ const (
 	doChar          // is a token of its own
 	doNone          // is nothing: tatweel, vowel signs of Arabic script, combining accents, soft hyphen
 	doJoiner        // zero width non-joiner
-	doSlow          // folds to several runes, or joins the rune before it
+	doMulti         // belongs to a word, as the runes in tables.multi
+	doSlow          // may compose with the rune before it
 )
 
 // tables is everything that folding looks up. It is made once, when the program starts.
@@ -103,9 +104,12 @@ func (b *builder) entry(r rune) uint32 {
 		return doSoft << 16
 	case len(rs) == 0:
 		return doNone << 16
-	case b.seconds[r] || len(rs) > 1 || rs[0] >= 0x10000:
+	case b.seconds[r]:
 		b.t.multi[r] = folded
 		return doSlow << 16
+	case len(rs) > 1 || rs[0] >= 0x10000:
+		b.t.multi[r] = folded
+		return doMulti << 16
 	case isChar(rs[0]):
 		return doChar<<16 | uint32(rs[0])
 	}
