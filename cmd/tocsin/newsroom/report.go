@@ -18,6 +18,7 @@ const (
 	Missed    = "missed"    // served, but not told
 	Partial   = "partial"   // told, but without an id that the truth asks for
 	False     = "false"     // told, although nothing of that watchlist is mentioned, or with an id that is not
+	Allowed   = "allowed"   // told; the truth does not ask for it, but the text names it
 	Waiting   = "waiting"   // not served yet
 	Duplicate = "duplicate" // told as new more than once
 )
@@ -36,8 +37,9 @@ type Row struct {
 // Report says how what came out at the webhook compares with the truth. Counts are of pairs of item and watchlist, of the judged lists only.
 type Report struct {
 	Planted    int // pairs that the truth asks for
-	Alerted    int
-	Folded     int
+	Alerted    int // of these
+	Folded     int // of these
+	Allowed    int // pairs beside the planted ones that were rightly told
 	Missed     int // Missed and Partial rows
 	False      int
 	Duplicates int // rows told as new under two webhook ids
@@ -166,6 +168,8 @@ func (w *World) judge(it *item, list string, seen map[pair]*told) Row {
 		row.State = Partial
 	case len(row.Webhooks) > 1:
 		row.State = Duplicate
+	case len(row.Want) == 0:
+		row.State = Allowed
 	default:
 		row.State = Alerted
 	}
@@ -208,6 +212,8 @@ func (r *Report) count() {
 			r.Alerted++
 		case Folded:
 			r.Folded++
+		case Allowed:
+			r.Allowed++
 		case Missed, Partial:
 			r.Missed++
 		case False:
@@ -232,27 +238,44 @@ func quantile(d []time.Duration, q float64) time.Duration {
 	return d[min(len(d)-1, int(q*float64(len(d))))]
 }
 
-// Table renders the report for a terminal: the counts, and one line for each row that is not as it should be.
+// Table renders the report for a terminal: the counts, one line for each row that is not as it should be, and the slowest rows.
 func (r Report) Table() string {
 	var b bytes.Buffer
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "planted\talerted\tfolded\tmissed\tfalse\tduplicate\trepeats\twaiting\tp50\tp99")
-	fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", r.Planted, r.Alerted, r.Folded, r.Missed, r.False, r.Duplicates, r.Repeats, r.Waiting,
-		r.P50.Round(time.Millisecond), r.P99.Round(time.Millisecond))
+	fmt.Fprintln(w, "planted\talerted\tfolded\tmissed\tfalse\tduplicate\trepeats\twaiting\tallowed\tsplits\tp50\tp99")
+	fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", r.Planted, r.Alerted, r.Folded, r.Missed, r.False, r.Duplicates, r.Repeats, r.Waiting,
+		r.Allowed, r.Splits, r.P50.Round(time.Millisecond), r.P99.Round(time.Millisecond))
 	_ = w.Flush() // into memory
-	bad := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	head := false
+	good := []string{Alerted, Folded, Allowed}
+	r.rows(&b, "\nstate\twatchlist\titem\tlang\toutlet\twant\tgot", func(row Row) string {
+		if slices.Contains(good, row.State) {
+			return ""
+		}
+		return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s", row.State, row.Watchlist, row.Item.ID, row.Item.Lang, row.Item.Outlet,
+			orElse(strings.Join(row.Want, ","), "-"), orElse(strings.Join(row.Got, ","), "-"))
+	})
+	r.rows(&b, "\nslowest\twatchlist\titem\toutlet", func(row Row) string {
+		if row.Latency < r.P99 || row.Latency <= 0 {
+			return ""
+		}
+		return fmt.Sprintf("%s\t%s\t%s\t%s", row.Latency.Round(time.Millisecond), row.Watchlist, row.Item.ID, row.Item.Outlet)
+	})
+	return b.String()
+}
+
+// rows writes the lines that f gives, under a head when there is any.
+func (r Report) rows(b *bytes.Buffer, head string, f func(Row) string) {
+	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	for _, row := range r.Rows {
-		if row.State == Alerted || row.State == Folded {
+		line := f(row)
+		if line == "" {
 			continue
 		}
-		if !head {
-			fmt.Fprintln(bad, "\nstate\twatchlist\titem\tlang\toutlet\twant\tgot")
-			head = true
+		if head != "" {
+			fmt.Fprintln(w, head)
+			head = ""
 		}
-		fmt.Fprintf(bad, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", row.State, row.Watchlist, row.Item.ID, row.Item.Lang, row.Item.Outlet,
-			orElse(strings.Join(row.Want, ","), "-"), orElse(strings.Join(row.Got, ","), "-"))
+		fmt.Fprintln(w, line)
 	}
-	_ = bad.Flush()
-	return b.String()
+	_ = w.Flush() // into memory
 }

@@ -37,7 +37,7 @@ func TestTruthAgainstTheShippedLists(t *testing.T) {
 			}
 			for d := range versions(it) {
 				title, text, _ := it.current(d)
-				flagged := judgedIDs(index.Match(&news.Item{ID: it.ID, Lang: it.Lang, Title: title, Summary: text, FirstSeen: time.Now()}))
+				flagged := listsOfIDs(index.Match(&news.Item{ID: it.ID, Lang: it.Lang, Title: title, Summary: text, FirstSeen: time.Now()}))
 				if diff := compare(it.Item, flagged, listOf); diff != "" {
 					t.Errorf("%s %s (%s): %s\n\t%s\n\t%s", it.Kind, it.ID, it.Lang, diff, title, text)
 					continue
@@ -58,14 +58,12 @@ func versions(it *item) map[time.Duration]bool {
 	return at
 }
 
-// judgedIDs are the ids flagged for judged lists, with their list.
-func judgedIDs(matches []news.Match) map[string]string {
+// listsOfIDs gives what was flagged, with the list of each id.
+func listsOfIDs(matches []news.Match) map[string]string {
 	ids := map[string]string{}
 	for _, m := range matches {
-		if slices.Contains(Judged(), m.Watchlist) {
-			for _, id := range m.IDs() {
-				ids[id] = m.Watchlist
-			}
+		for _, id := range m.IDs() {
+			ids[id] = m.Watchlist
 		}
 	}
 	return ids
@@ -81,7 +79,8 @@ func compare(it Item, flagged, listOf map[string]string) string {
 		}
 	}
 	for _, id := range news.SortedKeys(flagged) {
-		if !slices.Contains(it.Expect, id) && !slices.Contains(it.Allow, id) {
+		judged := slices.Contains(Judged(), flagged[id]) // places and people stand in many texts in passing
+		if judged && !slices.Contains(it.Expect, id) && !slices.Contains(it.Allow, id) {
 			faults = append(faults, "falsely flags "+id)
 		}
 	}
