@@ -2,8 +2,10 @@ package fetcher
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sort"
@@ -23,18 +25,17 @@ type rig struct {
 	f   *Fetcher
 	reg *prometheus.Registry
 
-	mu       sync.Mutex
-	clock    time.Time
-	items    []news.Item
-	states   map[string][]byte
-	revs     map[string]uint64
-	armed    map[string]time.Time
-	publish  func(news.Item) error // instead of storing; nil = store
-	onSave   func() error
-	saves    int
-	feeds    []Feed
-	options  func(*Options)
-	saveLost bool
+	mu      sync.Mutex
+	clock   time.Time
+	items   []news.Item
+	states  map[string][]byte
+	revs    map[string]uint64
+	armed   map[string]time.Time
+	publish func(news.Item) error // instead of storing; nil = store
+	onSave  func() error
+	saves   int
+	feeds   []Feed
+	options func(*Options)
 }
 
 func newRig(t *testing.T, options func(*Options), feeds ...Feed) *rig {
@@ -46,6 +47,38 @@ func newRig(t *testing.T, options func(*Options), feeds ...Feed) *rig {
 	r.restart()
 	return r
 }
+
+func plainClient(Feed) (*http.Client, error) {
+	return &http.Client{Transport: &http.Transport{DisableCompression: true}}, nil
+}
+
+// worldClient takes every host to one of the given servers, by host and port; anything else does not resolve.
+func worldClient(world map[string]*site) func(*Options) {
+	return func(o *Options) {
+		o.Client = func(Feed) (*http.Client, error) {
+			return &http.Client{Transport: &http.Transport{
+				DisableCompression: true,
+				TLSClientConfig:    &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // a test server's own certificate
+				DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+					s := world[addr]
+					if s == nil {
+						return nil, &net.DNSError{Err: "no such host", Name: addr, IsNotFound: true}
+					}
+					c, err := (&net.Dialer{}).DialContext(ctx, network, s.Listener.Addr().String())
+					if err != nil {
+						return nil, err
+					}
+					return publicConn{c}, nil
+				},
+			}}, nil
+		}
+	}
+}
+
+// publicConn says that it ends at a public address.
+type publicConn struct{ net.Conn }
+
+func (publicConn) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(203, 0, 113, 9), Port: 80} }
 
 // restart makes a new Fetcher over the same store.
 func (r *rig) restart() {

@@ -125,7 +125,7 @@ func parseXML(text []byte, doc *Document) (Result, error) {
 	switch {
 	case err == nil && (q == nil || second != nil || len(q.feed.Items) <= len(p.feed.Items)):
 		return p.result(doc), nil // start tags of entries inside other things, such as CDATA
-	case q == nil || second != nil:
+	case q == nil || second != nil || len(q.feed.Items) == 0 && (dropped > 0 || q.feed.Title+q.feed.Link == ""):
 		return Result{}, beyondRepair(err)
 	}
 	res := q.result(doc)

@@ -132,3 +132,7 @@ func (n *network) down() bool {
 	}
 	return len(n.last) >= 10 && failed*2 > len(n.last)
 }
+
+// NetworkDown tells whether it looks as if our own network is down: most hosts of the last minute could not be reached. Failures are then not
+// held against feeds.
+func (f *Fetcher) NetworkDown() bool { return f.network.down() }
