@@ -57,7 +57,7 @@ func (n *Notifier) HandleDelivery(ctx context.Context, d news.Delivery) error {
 	if err := n.load(ctx, j); err != nil {
 		return err
 	}
-	if done, err := n.resume(ctx, j); done {
+	if done, err := n.resume(ctx, j); done || err != nil {
 		return err
 	}
 	if reason := j.hopeless(n.o.Now()); reason != "" {
@@ -87,8 +87,18 @@ func (n *Notifier) resume(ctx context.Context, j *job) (done bool, err error) {
 		return n.ambiguous(ctx, j)
 	case j.st.State == news.SentWaiting && now.Before(j.st.Next):
 		return true, n.arm(ctx, j)
+	case j.st.State == news.SentWaiting && j.d.Attempt < j.st.Attempt:
+		return false, n.noteAttempt(ctx, j) // a crash came before the last attempt was armed, perhaps before its ledger entry
 	}
 	return false, nil
+}
+
+// noteAttempt writes the ledger entry of the last attempt, if one was made since the last replay.
+func (n *Notifier) noteAttempt(ctx context.Context, j *job) error {
+	if j.st.Attempt <= j.st.Base {
+		return nil
+	}
+	return n.ledger(ctx, j.attemptEntry())
 }
 
 // ambiguous records an attempt whose outcome nobody wrote down: the process ended in between, and the endpoint may have the message.
@@ -258,10 +268,8 @@ func (n *Notifier) again(ctx context.Context, j *job, r *Result) error {
 
 // arm writes the ledger entry of the last attempt and asks for the delivery at its next time. Doing it twice is harmless.
 func (n *Notifier) arm(ctx context.Context, j *job) error {
-	if j.st.Attempt > j.st.Base {
-		if err := n.ledger(ctx, j.attemptEntry()); err != nil {
-			return err
-		}
+	if err := n.noteAttempt(ctx, j); err != nil {
+		return err
 	}
 	d := *j.d
 	d.Attempt = j.st.Attempt

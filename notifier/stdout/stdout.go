@@ -108,7 +108,7 @@ func severityColor(s string) string {
 }
 
 func (p painter) paint(code, s string) string {
-	if !p.color || s == "" {
+	if !p.color || code == "" || s == "" {
 		return s
 	}
 	return code + s + reset
