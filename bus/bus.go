@@ -68,6 +68,7 @@ type Bus struct {
 	link    link
 	js      jetstream.JetStream
 	sync    syncState
+	timing  timing
 
 	run     context.Context // ends when Close begins: consumers, readers and watchers stop
 	stop    context.CancelFunc
@@ -82,6 +83,13 @@ type Bus struct {
 	closed  error
 }
 
+// timing is what tests must be able to shorten.
+type timing struct {
+	publish time.Duration // for one publish with all its attempts
+	attempt time.Duration // for one answer of the server
+	nak     time.Duration // before the second delivery of a message whose handler failed
+}
+
 // Open starts the embedded server or connects to the external one, checks that it can keep the promises of this package, and makes or
 // compares the table. All faults are returned at once, as Faults. It is bounded by ctx and by its own budgets.
 func Open(ctx context.Context, o Options) (*Bus, error) {
@@ -90,7 +98,9 @@ func Open(ctx context.Context, o Options) (*Bus, error) {
 		return nil, err
 	}
 	b := &Bus{opts: o, log: o.Log, layout: layout{maxStore: o.MaxStore, replicas: 1, fetchers: o.FetchLimit, channels: o.Channels, concurrency: o.Concurrency}}
+	b.timing = timing{publish: publishBudget, attempt: attemptBudget, nak: firstNakWait}
 	b.link.closed, b.link.denied = make(chan struct{}), map[string]string{}
+	b.link.renew(ctx)
 	b.run, b.stop = context.WithCancel(context.WithoutCancel(ctx))
 	b.alive, b.kill = context.WithCancel(context.WithoutCancel(ctx))
 	if err := b.open(ctx); err != nil {

@@ -26,6 +26,25 @@ type link struct {
 
 	mu     sync.Mutex
 	denied map[string]string // subject: what the server said about a publish to it
+	epoch  context.Context   // ends at the next reconnect
+	next   context.CancelFunc
+}
+
+// era is a context that ends when the connection is next made anew: then nobody answers any more what was asked before.
+func (l *link) era() context.Context {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.epoch
+}
+
+// renew begins the next era.
+func (l *link) renew(ctx context.Context) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.next != nil {
+		l.next()
+	}
+	l.epoch, l.next = context.WithCancel(context.WithoutCancel(ctx))
 }
 
 // deniedPublish is what the server said of publishes to subject, "" when it never complained. A refused publish itself only times out.
@@ -150,6 +169,7 @@ func credentials(nkeyFile, caFile string) (opts []nats.Option, faults Faults) {
 
 // reconnected looks at the server again: in a cluster that is being changed it may be an older one.
 func (b *Bus) reconnected(nc *nats.Conn) {
+	b.link.renew(b.alive)
 	b.log.Info("connected to the server again", "component", "bus", "url", nc.ConnectedUrlRedacted(), "status", nc.ConnectedServerVersion())
 	if versionLess(nc.ConnectedServerVersion(), minVersion) {
 		b.log.Error("server is too old, trying another one", "component", "bus", "url", nc.ConnectedUrlRedacted(),

@@ -2,9 +2,11 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -22,7 +24,6 @@ const (
 const (
 	ackBudget    = 5 * time.Second
 	firstNakWait = time.Second
-	maxNakWait   = time.Minute
 	resubscribe  = time.Second // before a subscription that broke off is made again
 )
 
@@ -91,10 +92,12 @@ type puller[T any] struct {
 	b       *Bus
 	spec    consumerSpec
 	in      intake[T]
-	slots   chan struct{}
 	busy    sync.WaitGroup
 	pulse   *pulse
 	excused excuses
+
+	slots    chan struct{} // one for each worker that is busy, and one for the message that is asked for
+	reserved atomic.Bool   // there is that last one
 }
 
 func consume[T any](ctx context.Context, b *Bus, spec consumerSpec, workers int, in intake[T]) error {
@@ -121,68 +124,86 @@ func consume[T any](ctx context.Context, b *Bus, spec consumerSpec, workers int,
 	return nil
 }
 
-// pull takes messages from one subscription until ctx ends or the subscription breaks. It asks for a message only when a worker is free:
+// pull takes messages from one subscription until ctx ends or the subscription breaks. It asks for a message only when a worker is free for it:
 // what lies in a buffer would be delivered again when its time is over.
 func (p *puller[T]) pull(ctx context.Context) error {
-	it, err := p.subscribe(ctx)
-	if err != nil {
-		return err
-	}
-	defer p.giveBack(it)
 	outer := ctx // handlers go on when only the subscription is made anew
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	p.pulse.began(cancel)
-	for {
-		select {
-		case p.slots <- struct{}{}:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		p.pulse.waits(true)
-		m, err := it.Next(jetstream.NextContext(ctx))
+	if !p.reserve(ctx) {
+		return nil
+	}
+	ended := errors.New("the subscription ended")
+	var last atomic.Pointer[error]
+	last.Store(&ended)
+	sub, err := p.subscribe(ctx, func(m jetstream.Msg) {
 		p.pulse.waits(false)
-		if err != nil {
-			<-p.slots
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			return err
+		if ctx.Err() != nil {
+			_ = m.Nak() // it came at the last moment; so it goes back at once instead of after its AckWait
+			return
 		}
+		p.reserved.Store(false)
 		p.busy.Go(func() {
 			defer func() { <-p.slots }()
 			p.message(outer, m)
 		})
+		if p.reserve(ctx) { // the next pull goes out when this function returns
+			p.pulse.waits(true)
+		}
+	}, func(err error) { last.Store(&err) })
+	if err != nil {
+		p.reserved.Store(false)
+		<-p.slots
+		return err
+	}
+	p.pulse.began(cancel)
+	closed := sub.Closed()
+	select {
+	case <-closed: // its consumer was deleted, or the connection closed
+		cancel(*last.Load())
+	case <-ctx.Done():
+		sub.Drain()
+		select {
+		case <-closed:
+		case <-time.After(ackBudget):
+		}
+	}
+	if p.reserved.Swap(false) {
+		<-p.slots
+	}
+	return context.Cause(ctx)
+}
+
+// reserve takes a worker for the next message.
+func (p *puller[T]) reserve(ctx context.Context) bool {
+	select {
+	case p.slots <- struct{}{}:
+		p.reserved.Store(true)
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
-func (p *puller[T]) subscribe(ctx context.Context) (jetstream.MessagesContext, error) {
+func (p *puller[T]) subscribe(ctx context.Context, f func(jetstream.Msg), failed func(error)) (jetstream.ConsumeContext, error) {
 	ctx, cancel := context.WithTimeout(ctx, setupBudget)
 	defer cancel()
 	c, err := p.b.js.Consumer(ctx, p.spec.stream, p.spec.name)
 	if err != nil {
 		return nil, err
 	}
-	opts := []jetstream.PullMessagesOpt{
+	opts := []jetstream.PullConsumeOpt{
 		jetstream.PullMaxMessages(1), jetstream.PullExpiry(p.spec.expiry()), jetstream.PullHeartbeat(p.spec.expiry() / 2),
+		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
+			failed(err)
+			p.b.log.Debug("subscription reports", "component", "bus", "reason", p.spec.name, "err", err)
+		}),
 	}
 	if p.spec.pinned {
 		opts = append(opts, jetstream.PullPriorityGroup(pinGroup))
 	}
-	return c.Messages(opts...)
-}
-
-// giveBack ends a subscription. A message that came at the last moment goes back at once instead of after its AckWait.
-func (p *puller[T]) giveBack(it jetstream.MessagesContext) {
-	it.Drain()
-	for {
-		m, err := it.Next(jetstream.NextMaxWait(time.Second))
-		if err != nil {
-			it.Stop()
-			return
-		}
-		_ = m.Nak()
-	}
+	p.pulse.waits(true)
+	return c.Consume(f, opts...)
 }
 
 func (p *puller[T]) message(ctx context.Context, m jetstream.Msg) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -28,6 +29,16 @@ type State struct {
 // State gives access to a bucket of the table: watchlists, feedstate or sent. Any other name gives errors on use.
 func (b *Bus) State(bucket string) *State { return &State{b: b, bucket: bucket} }
 
+func (s *State) check(key string) error {
+	if !slices.ContainsFunc(buckets, func(b bucketSpec) bool { return b.name == s.bucket }) {
+		return errors.New("there is no such bucket")
+	}
+	if key == "" {
+		return errors.New("the key is empty")
+	}
+	return nil
+}
+
 func (s *State) subject(key string) string { return "$KV." + s.bucket + "." + escapeKey(key) }
 
 // Get gives the value of key and its revision, for Put. news.ErrNotFound when there is none.
@@ -44,14 +55,14 @@ func (s *State) Get(ctx context.Context, key string) (value []byte, rev uint64, 
 
 // last gives the newest entry of key: rev is 0 when there is none at all, live is false when there is none or it says "deleted".
 func (s *State) last(ctx context.Context, key string) (value []byte, rev uint64, live bool, err error) {
-	if key == "" {
-		return nil, 0, false, errors.New("the key is empty")
+	if err := s.check(key); err != nil {
+		return nil, 0, false, err
 	}
 	if err := s.b.publish.enter(); err != nil {
 		return nil, 0, false, err
 	}
 	defer s.b.publish.leave()
-	ctx, cancel := context.WithTimeoutCause(ctx, publishBudget, ErrUnavailable)
+	ctx, cancel := context.WithTimeoutCause(ctx, s.b.timing.publish, ErrUnavailable)
 	defer cancel()
 	for wait := firstRetryWait; ; wait = min(2*wait, maxRetryWait) {
 		value, rev, live, err = s.look(ctx, key)
@@ -67,7 +78,7 @@ func (s *State) last(ctx context.Context, key string) (value []byte, rev uint64,
 }
 
 func (s *State) look(ctx context.Context, key string) (value []byte, rev uint64, live bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, attemptBudget)
+	ctx, cancel := context.WithTimeout(ctx, s.b.timing.attempt)
 	defer cancel()
 	stream, err := s.b.handles.stream(ctx, s.b.js, "KV_"+s.bucket)
 	if err != nil {
@@ -119,8 +130,8 @@ func (s *State) set(ctx context.Context, key string, value []byte, rev uint64) (
 }
 
 func (s *State) write(ctx context.Context, key string, m *nats.Msg) (newRev uint64, again bool, err error) {
-	if key == "" {
-		return 0, false, errors.New("the key is empty")
+	if err := s.check(key); err != nil {
+		return 0, false, err
 	}
 	ack, again, err := s.b.send(ctx, "KV_"+s.bucket, m)
 	if isConflict(err) {
@@ -154,6 +165,8 @@ func (s *State) Keys(ctx context.Context) ([]string, error) {
 		return nil, fmt.Errorf("list bucket %s: %w", s.bucket, err)
 	}
 	defer s.b.publish.leave()
+	ctx, cancel := context.WithTimeout(ctx, s.b.timing.publish)
+	defer cancel()
 	kv, err := s.b.handles.bucket(ctx, s.b.js, s.bucket)
 	if err != nil {
 		return nil, fmt.Errorf("list bucket %s: %w", s.bucket, err)
@@ -168,6 +181,7 @@ func (s *State) Keys(ctx context.Context) ([]string, error) {
 	for i, k := range keys {
 		keys[i] = unescapeKey(k)
 	}
+	slices.Sort(keys)
 	return keys, nil
 }
 
@@ -191,12 +205,16 @@ func (s *State) Watch(ctx context.Context, f func(key string, value []byte, rev 
 		if stop := (*stopError)(nil); errors.As(err, &stop) {
 			return stop.err
 		}
-		s.b.log.Warn("watch of a bucket broke off, starting again", "component", "bus", "reason", s.bucket, "err", err)
-		sleep(ctx, time.Second)
+		if !errors.Is(err, errRenewed) {
+			s.b.log.Warn("watch of a bucket broke off, starting again", "component", "bus", "reason", s.bucket, "err", err)
+			sleep(ctx, resubscribe)
+		}
 	}
 }
 
+// watch reads with one subscription. A reconnect ends it: its own heartbeats would need 20 s to see that the server has forgotten it (measured).
 func (s *State) watch(ctx context.Context, f func(key string, value []byte, rev uint64) error) error {
+	era := s.b.link.era()
 	kv, err := s.b.handles.bucket(ctx, s.b.js, s.bucket)
 	if err != nil {
 		return err
@@ -210,6 +228,8 @@ func (s *State) watch(ctx context.Context, f func(key string, value []byte, rev 
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-era.Done():
+			return errRenewed
 		case e, ok := <-w.Updates():
 			if !ok {
 				return errors.New("the subscription ended")

@@ -29,7 +29,6 @@ const (
 	codeAccountExceeded jetstream.ErrorCode = 10002
 	codeStorageExceeded jetstream.ErrorCode = 10047
 	codeStoreFailed     jetstream.ErrorCode = 10077
-	codeNoSuchSequence  jetstream.ErrorCode = 10043
 )
 
 // PublishItem stores an item revision under its Key. It returns when the message is on disk; duplicate means that it was there already.
@@ -117,7 +116,7 @@ func (b *Bus) send(ctx context.Context, stream string, m *nats.Msg) (ack *jetstr
 	}
 	defer b.publish.leave()
 	began := time.Now()
-	ctx, cancel := context.WithTimeoutCause(ctx, publishBudget, ErrUnavailable)
+	ctx, cancel := context.WithTimeoutCause(ctx, b.timing.publish, ErrUnavailable)
 	defer cancel()
 	defer context.AfterFunc(b.alive, cancel)()
 	for wait := firstRetryWait; ; wait = min(2*wait, maxRetryWait) {
@@ -132,7 +131,7 @@ func (b *Bus) send(ctx context.Context, stream string, m *nats.Msg) (ack *jetstr
 		if final := b.judge(stream, m.Subject, err); final != nil {
 			return nil, again, final
 		}
-		again = again || errors.Is(err, context.DeadlineExceeded)
+		again = again || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errRenewed)
 		select {
 		case <-ctx.Done():
 			return nil, again, b.gaveUp(ctx, stream, err)
@@ -141,10 +140,20 @@ func (b *Bus) send(ctx context.Context, stream string, m *nats.Msg) (ack *jetstr
 	}
 }
 
+// errRenewed ends an attempt whose answer got lost with its connection.
+var errRenewed = errors.New("the connection was made anew")
+
 func (b *Bus) attempt(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
-	ctx, cancel := context.WithTimeout(ctx, attemptBudget)
+	ctx, cancel := context.WithTimeout(ctx, b.timing.attempt)
 	defer cancel()
-	return b.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
+	ctx, lost := context.WithCancelCause(ctx)
+	defer lost(nil)
+	defer context.AfterFunc(b.link.era(), func() { lost(errRenewed) })()
+	ack, err := b.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
+	if err != nil && errors.Is(context.Cause(ctx), errRenewed) {
+		err = errRenewed
+	}
+	return ack, err
 }
 
 // room is nil when the embedded server may store something.
@@ -199,7 +208,7 @@ func (b *Bus) gaveUp(ctx context.Context, stream string, last error) error {
 	if !b.Connected() {
 		next = "start the server or mend the network; publishing goes on by itself"
 	}
-	return fault(b.place(), fmt.Sprintf("no answer to a publish to %s for %s: %s", stream, publishBudget, cause(last)), next, ErrUnavailable)
+	return fault(b.place(), fmt.Sprintf("no answer to a publish to %s for %s: %s", stream, b.timing.publish, cause(last)), next, ErrUnavailable)
 }
 
 // place names the server for people.

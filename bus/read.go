@@ -46,14 +46,17 @@ func (b *Bus) DeleteDead(ctx context.Context, seq uint64) error {
 		return fmt.Errorf("delete dead letter %d: %w", seq, err)
 	}
 	defer b.publish.leave()
-	ctx, cancel := context.WithTimeout(ctx, publishBudget)
+	ctx, cancel := context.WithTimeout(ctx, b.timing.publish)
 	defer cancel()
 	s, err := b.handles.stream(ctx, b.js, streamDead)
 	if err == nil {
-		err = s.DeleteMsg(ctx, seq)
+		_, err = s.GetMsg(ctx, seq) // the answer to the deletion would not tell
 	}
-	if code := apiCode(err); code == jetstream.JSErrCodeMessageNotFound || code == codeNoSuchSequence {
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		err = news.ErrNotFound
+	}
+	if err == nil {
+		err = s.DeleteMsg(ctx, seq)
 	}
 	if err != nil {
 		return fmt.Errorf("delete dead letter %d: %w", seq, err)
@@ -185,7 +188,7 @@ func (r *reader) take(m jetstream.Msg, f func(jetstream.Msg, Meta) error) (end b
 
 // exhausted tells that nothing is left although the last message did not come: it may have been deleted meanwhile.
 func (r *reader) exhausted(ctx context.Context, c jetstream.Consumer) bool {
-	ctx, cancel := context.WithTimeout(ctx, attemptBudget)
+	ctx, cancel := context.WithTimeout(ctx, r.b.timing.attempt)
 	defer cancel()
 	info, err := c.Info(ctx)
 	return err == nil && info.NumPending == 0 && info.Delivered.Stream <= r.seen
@@ -193,7 +196,7 @@ func (r *reader) exhausted(ctx context.Context, c jetstream.Consumer) bool {
 
 // state asks for the stream afresh; a shared handle may be stale.
 func (r *reader) state(ctx context.Context) (jetstream.StreamState, error) {
-	ctx, cancel := context.WithTimeout(ctx, publishBudget)
+	ctx, cancel := context.WithTimeout(ctx, r.b.timing.publish)
 	defer cancel()
 	s, err := r.b.js.Stream(ctx, r.stream)
 	if err != nil {
@@ -210,7 +213,7 @@ func (r *reader) consumer(ctx context.Context) (jetstream.Consumer, error) {
 	case !r.since.IsZero():
 		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &r.since
 	}
-	ctx, cancel := context.WithTimeout(ctx, publishBudget)
+	ctx, cancel := context.WithTimeout(ctx, r.b.timing.publish)
 	defer cancel()
 	return r.b.js.OrderedConsumer(ctx, r.stream, cfg)
 }

@@ -67,7 +67,7 @@ func (p *puller[T]) finish(ctx context.Context, m jetstream.Msg, meta Meta, id s
 			p.bury(ctx, m, meta, DeadHandlerError, id, err)
 			return
 		}
-		p.later(m, backOff(tries))
+		p.later(m, p.b.backOff(tries))
 		return
 	}
 	p.excused.note(meta.Sequence)
@@ -76,7 +76,7 @@ func (p *puller[T]) finish(ctx context.Context, m jetstream.Msg, meta Meta, id s
 		return
 	}
 	p.b.log.Warn("handler could not finish", "component", p.spec.stage, "reason", p.spec.name, "attempt", meta.Deliveries, "item", id, "err", err)
-	p.later(m, backOff(meta.Deliveries))
+	p.later(m, p.b.backOff(meta.Deliveries))
 }
 
 // ours tells whether an error is the fault of the bus or of the end of work, not of the message: such a message is never given up.
@@ -84,12 +84,12 @@ func ours(ctx context.Context, err error) bool {
 	return errors.Is(err, ErrStoreFull) || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrClosed) || errors.Is(err, context.Canceled) && ctx.Err() != nil
 }
 
-// backOff is the delay before the next delivery: 1 s after the first, doubling, at most a minute.
-func backOff(deliveries uint64) time.Duration {
+// backOff is the delay before the next delivery: 1 s after the first, doubling, at most a minute (60 times the first).
+func (b *Bus) backOff(deliveries uint64) time.Duration {
 	if deliveries > 6 {
-		return maxNakWait
+		return 60 * b.timing.nak
 	}
-	return min(firstNakWait<<(max(deliveries, 1)-1), maxNakWait)
+	return min(b.timing.nak<<(max(deliveries, 1)-1), 60*b.timing.nak)
 }
 
 // ack says that the message is done and waits until the server knows it. Without an answer the message comes back, with the same ids.
@@ -127,7 +127,7 @@ func (p *puller[T]) bury(ctx context.Context, m jetstream.Msg, meta Meta, reason
 	if _, err := p.b.PublishDead(ctx, d); err != nil {
 		p.b.log.Warn("dead letter not stored, the message comes again", "component", p.spec.stage, "reason", reason, "err", err)
 		p.excused.note(meta.Sequence)
-		p.later(m, backOff(meta.Deliveries))
+		p.later(m, p.b.backOff(meta.Deliveries))
 		return
 	}
 	p.b.log.Error("message became a dead letter", "component", p.spec.stage, "reason", reason, "item", id, "err", why)

@@ -58,7 +58,7 @@ func (b *Bus) Status(ctx context.Context) (Status, error) {
 		return Status{}, fmt.Errorf("status of the bus: %w", err)
 	}
 	defer b.publish.leave()
-	ctx, cancel := context.WithTimeout(ctx, publishBudget)
+	ctx, cancel := context.WithTimeout(ctx, b.timing.publish)
 	defer cancel()
 	known, always := b.sync.get()
 	st := Status{

@@ -66,7 +66,7 @@ func (b *Bus) sweepSubject(ctx context.Context, s jetstream.Stream, subject, cha
 			return err
 		}
 		b.log.Warn("message of a removed channel became a dead letter", "component", "bus", "channel", channel, "delivery", d.ID)
-		if err := s.DeleteMsg(ctx, m.Sequence); err != nil && apiCode(err) != codeNoSuchSequence {
+		if err := s.DeleteMsg(ctx, m.Sequence); err != nil {
 			return err
 		}
 	}

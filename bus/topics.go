@@ -40,8 +40,8 @@ const (
 	// A pull that nobody answers ends after pullExpiry, and is repeated when its heartbeats stop. A pinned consumer loses its pin when its
 	// client sends no pull for pinnedTTL, so its pulls are short.
 	pullExpiry   = 10 * time.Second
-	pinnedExpiry = 2 * time.Second
-	pinnedTTL    = 6 * time.Second
+	pinnedExpiry = time.Second
+	pinnedTTL    = 3 * time.Second
 )
 
 // streamSpec is one row of the table of streams.
