@@ -91,7 +91,8 @@ func mix(a, b uint64) uint64 {
 	return hi ^ lo
 }
 
-func pairKey(a, b uint64) uint64           { return mix(a^mixB, b^mixA) }
+// pairKey needs no multiplication: hashes of tokens are spread already.
+func pairKey(a, b uint64) uint64           { return bits.RotateLeft64(a, 21) + b }
 func nodeKey(node uint32, h uint64) uint64 { return mix(h^mixB, uint64(node)*mixA|1) }
 
 // slot is where the search for key begins.
@@ -134,21 +135,18 @@ func (t *table) scan(s *scratch, text string, toks []fold.Token, field uint8, ba
 	w := walker{table: t, s: s, text: text, toks: toks, field: field, base: base}
 	ones, twos := t.ones, t.twos
 	for i := range toks {
-		h := toks[i].Hash
-		if ones.has(h) {
-			w.single(i, h)
+		tok := &toks[i]
+		if ones.has(tok.Hash) {
+			w.single(i, tok.Hash)
 		}
-		j := after(toks, i)
-		if j >= len(toks) {
-			continue
+		if i+1 == len(toks) {
+			break
 		}
-		if key := pairKey(h, toks[j].Hash); twos.has(key) {
-			w.pair(i, j, key)
-		}
-		if toks[j].Parts > 0 {
-			if key := pairKey(h, toks[j+1].Hash); twos.has(key) {
-				w.pair(i, j+1, key)
-			}
+		next := &toks[i+1]
+		if tok.Parts|next.Parts != 0 {
+			w.parted(i)
+		} else if key := pairKey(tok.Hash, next.Hash); twos.has(key) {
+			w.pair(i, i+1, key)
 		}
 	}
 	if t.prefixes.any() {
@@ -171,6 +169,22 @@ func (w *walker) single(i int, h uint64) {
 	w.path[0] = int32(i)
 	if e := w.find(h); e != nil {
 		w.report(e, 1)
+	}
+}
+
+// parted looks up the pairs that begin at token i when it or the next token has parts.
+func (w *walker) parted(i int) {
+	j := after(w.toks, i)
+	if j >= len(w.toks) {
+		return
+	}
+	if key := pairKey(w.toks[i].Hash, w.toks[j].Hash); w.twos.has(key) {
+		w.pair(i, j, key)
+	}
+	if w.toks[j].Parts > 0 {
+		if key := pairKey(w.toks[i].Hash, w.toks[j+1].Hash); w.twos.has(key) {
+			w.pair(i, j+1, key)
+		}
 	}
 }
 

@@ -25,11 +25,11 @@ func Hash(folded []byte) uint64 {
 	if !wide(folded) {
 		return hashASCII(folded)
 	}
-	h, x, n := table.seed^mixWide, uint64(0), uint(0)
+	h, x, n := table.seed^mixWide, uint64(0), 0
 	unit := func(u uint16) {
-		x |= uint64(u) << (16 * n)
-		if n++; n == 4 {
-			h, x, n = mix(h^x, mixWord), 0, 0
+		x = x<<16 | uint64(u)
+		if n++; n&3 == 0 {
+			h, x = mix(h^x, mixWord), 0
 		}
 	}
 	for _, r := range string(folded) {
@@ -38,7 +38,7 @@ func Hash(folded []byte) uint64 {
 		}
 		unit(uint16(r))
 	}
-	return mix(h^x, mixTail^uint64(n))
+	return mix(h^x, mixTail^uint64(n&3))
 }
 
 func hashASCII(b []byte) uint64 {
@@ -57,16 +57,16 @@ func Heads(folded []byte, wide bool) (key, mask uint32) {
 	if !wide {
 		return uint32(little(folded[:min(4, len(folded))])), maskBytes(len(folded))
 	}
-	n := uint(0)
+	n := 0
 	for _, r := range string(folded) {
 		if n == 2 {
 			break
 		}
-		key |= uint32(uint16(r)) << (16 * n)
+		key = key<<16 | uint32(uint16(r))
 		n++
 	}
 	if n == 1 {
-		return key, 0xFFFF
+		return key << 16, 0xFFFF0000
 	}
 	return key, 0xFFFFFFFF
 }

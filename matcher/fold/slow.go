@@ -113,7 +113,7 @@ func appendSlow(dst []byte, word string) []byte {
 
 func appendRune(dst []byte, r rune) []byte {
 	if r >= 0x10000 {
-		if do, _ := astral(r); do == doWord || do == doChar || do == doSlow {
+		if do := astral(r) >> 16; do == doChar || do == doSlow {
 			return utf8.AppendRune(dst, foldAstral(r))
 		}
 		return dst
@@ -130,15 +130,16 @@ func appendRune(dst []byte, r rune) []byte {
 // foldAstral is the case folding of runes beyond the table: Deseret, Osage, Adlam and the like, which have simple pairs only.
 func foldAstral(r rune) rune { return unicode.ToLower(r) }
 
-// astral is look for runes beyond the table: ideographs are characters, other letters and digits take the slow way.
-func astral(r rune) (do, to uint32) {
+// astral is the table entry of runes beyond the table, without what they fold to: ideographs are characters, other letters and digits take the slow
+// way.
+func astral(r rune) uint32 {
 	switch {
 	case r >= 0xE0100 && r <= 0xE01EF: // variation selectors
-		return doNone, 0
+		return doNone << 16
 	case !inWord(r):
-		return doHard, 0
+		return doHard << 16
 	case isChar(r):
-		return doChar, 0
+		return doChar << 16
 	}
-	return doSlow, 0
+	return doSlow << 16
 }

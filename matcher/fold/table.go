@@ -10,21 +10,28 @@ import (
 )
 
 // What a rune does, in the upper half of a table entry; the lower half is the folded rune.
+// Those that end a word come first, those from doNone on are read over.
 const (
-	doSoft   = iota // separates, softly; zero so that whatever is unknown separates
-	doHard          // separates, hard
-	doWord          // belongs to a word, as the folded rune
-	doChar          // is a token of its own
-	doNone          // is nothing: tatweel, vowel signs of Arabic script, combining accents, soft hyphen
-	doJoiner        // zero width non-joiner
-	doMulti         // belongs to a word, as the runes in tables.multi
-	doSlow          // may compose with the rune before it
+	doSoft   = 0  // separates, softly; zero so that whatever is unknown separates
+	doHard   = 1  // separates, hard
+	doChar   = 2  // is a token of its own
+	doWord   = 3  // belongs to a word, as the folded rune
+	doNone   = 8  // is nothing: tatweel, vowel signs of Arabic script, combining accents, soft hyphen
+	doJoiner = 9  // zero width non-joiner
+	doMulti  = 10 // belongs to a word, as the runes in tables.multi
+	doSlow   = 11 // may compose with the rune before it
 )
+
+// doSlowBit tells doMulti and doSlow from doNone and doJoiner.
+const doSlowBit = 2
+
+// beyond marks the bytes of tables.ascii that are not ASCII.
+const beyond = 0xFF
 
 // tables is everything that folding looks up. It is made once, when the program starts.
 type tables struct {
 	seed  uint64          // differs in every process: nobody outside can make words collide
-	ascii [256]uint8      // 0 for an ASCII letter or digit; a Gap for other ASCII; 0xFF beyond ASCII
+	ascii [256]uint8      // 0 for an ASCII letter or digit; a Gap for other ASCII; beyond for the rest
 	lower [128]uint8      // the folded letter or digit, 0 for others
 	runes [0x10000]uint32 // do<<16 | folded rune
 	multi map[rune]string // folded form of what folds to several runes
@@ -43,7 +50,7 @@ func newTables() *tables {
 	for c := range t.ascii {
 		switch e := t.runes[c]; {
 		case c >= utf8.RuneSelf:
-			t.ascii[c] = 0xFF
+			t.ascii[c] = beyond
 		case e>>16 == doWord:
 			t.ascii[c], t.lower[c] = 0, uint8(e)
 		case e>>16 == doHard:
