@@ -17,7 +17,6 @@ type filler struct {
 	doc  *Document
 	feed *gofeed.Feed
 	out  *outline
-	text []byte
 	base string
 	date dateReader
 }

@@ -48,7 +48,7 @@ func (p *poll) failed(fl *Fault, err error) {
 	p.fault = fl
 	p.f.metrics.fault(p.feed.ID, fl.Reason)
 	var broken *panicFault
-	if errors.As(err, &broken) {
+	if asPanic(err, &broken) {
 		p.f.o.Log.Error("parser failed on a document", "feed", p.feed.ID, "reason", string(fl.Reason), "err", fl.Detail+"\n"+string(broken.stack))
 	} else {
 		p.f.o.Log.Debug("poll failed", "feed", p.feed.ID, "reason", string(fl.Reason), "status", fl.Status, "err", fl.Detail)

@@ -71,12 +71,21 @@ type Entry struct {
 }
 
 // Parse reads a document: bytes in, entries out; it asks nothing of the outside. The error is always a *Fault.
-func Parse(doc Document) (res Result, err error) {
+func Parse(doc Document) (Result, error) {
+	return guard(func() (Result, error) { return parse(&doc) })
+}
+
+// guard turns a panic into a fault of the document.
+func guard(f func() (Result, error)) (res Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			res, err = Result{}, &panicFault{Fault: fault(ReasonUnparseable, "the parser failed: %s", short(fmt.Sprint(p), 120)), stack: debug.Stack()}
 		}
 	}()
+	return f()
+}
+
+func parse(doc *Document) (Result, error) {
 	if len(bytes.TrimSpace(doc.Body)) == 0 {
 		return Result{}, fault(ReasonEmpty, "an empty body")
 	}
@@ -84,18 +93,16 @@ func Parse(doc Document) (res Result, err error) {
 	if err != nil {
 		return Result{}, err
 	}
+	var res Result
 	if first := bytes.TrimLeft(text, " \t\r\n\x00\ufeff"); len(first) > 0 && first[0] == '{' {
-		res, err = parseJSON(first, &doc)
+		res, err = parseJSON(first, doc)
 	} else {
-		res, err = parseXML(text, &doc)
+		res, err = parseXML(text, doc)
 	}
-	if err != nil {
-		return Result{}, err
-	}
-	if degraded {
+	if err == nil && degraded {
 		res.Degraded = append(res.Degraded, "letters that the stated encoding does not explain")
 	}
-	return res, nil
+	return res, err
 }
 
 // panicFault is a fault of our own: the parser failed. The program goes on and the log gets the stack.
@@ -106,12 +113,14 @@ type panicFault struct {
 
 func (p *panicFault) Unwrap() error { return p.Fault }
 
+func asPanic(err error, p **panicFault) bool { return errors.As(err, p) }
+
 func parseXML(text []byte, doc *Document) (Result, error) {
 	root, ok := cutToRoot(text)
 	if !ok {
 		return Result{}, notFeed(text)
 	}
-	cleaned := knownNamespace(dropIllegal(dropDeclarations(expand(text[:len(text)-len(root)], root))))
+	cleaned := closeLast(knownNamespace(dropIllegal(dropDeclarations(expand(text[:len(text)-len(root)], root)))))
 	p, err := parseOnce(cleaned)
 	if err == nil && p.out.found <= len(p.feed.Items) {
 		return p.result(doc), nil
@@ -142,11 +151,10 @@ func parseXML(text []byte, doc *Document) (Result, error) {
 type parsed struct {
 	feed *gofeed.Feed
 	out  *outline
-	text []byte
 }
 
 func (p *parsed) result(doc *Document) Result {
-	f := filler{doc: doc, feed: p.feed, out: p.out, text: p.text}
+	f := filler{doc: doc, feed: p.feed, out: p.out}
 	return f.result()
 }
 
@@ -159,11 +167,12 @@ func parseOnce(text []byte) (*parsed, error) {
 	if out.end > 0 {
 		text = text[:out.end]
 	}
-	feed, err := newParser().Parse(bytes.NewReader(text))
+	feed, err := newParser().Parse(bytes.NewReader(neutral(text, out.typed)))
 	if err != nil {
 		return nil, err
 	}
-	return &parsed{feed, out, text}, nil
+	out.typed = nil
+	return &parsed{feed, out}, nil
 }
 
 // rootEnds tells whether the end tag of the root stands somewhere in the last part of the document.

@@ -21,7 +21,7 @@ var (
 // when they still fail. It returns nil where nothing can be saved, and how many entries were dropped.
 func rebuild(text []byte) (rebuilt []byte, dropped int) {
 	m := rootOpen.FindSubmatch(text)
-	if m == nil {
+	if m == nil || len(m[0]) > maxRootTag {
 		return nil, 0
 	}
 	root, kind := m[1], bytes.ToLower(m[2])
@@ -88,7 +88,13 @@ func split(text []byte) (head []byte, entries [][]byte) {
 type wrapper struct {
 	open, close []byte
 	atom        bool
+	spent       int // bytes judged so far
 }
+
+const (
+	maxRootTag = 4 << 10
+	maxJudged  = 64 << 20
+)
 
 // passes tells whether markup is fine between the root's tags, within all limits.
 func (w *wrapper) passes(markup []byte) bool {
@@ -96,6 +102,9 @@ func (w *wrapper) passes(markup []byte) bool {
 	doc = append(doc, w.open...)
 	doc = append(append(append(doc, "<channel>"...), markup...), "</channel>"...)
 	doc = append(doc, w.close...)
+	if w.spent += len(doc); w.spent > maxJudged {
+		return false
+	}
 	if _, err := scan(doc); err != nil {
 		return false
 	}

@@ -173,6 +173,16 @@ func expand(prologue, text []byte) []byte {
 	return text
 }
 
+var lastTag = regexp.MustCompile(`(?i)</(?:[a-z0-9_.-]{1,30}:)?(?:rss|rdf|feed)\s*$`)
+
+// closeLast adds the bracket that the last tag of a document lacks.
+func closeLast(text []byte) []byte {
+	if lastTag.Match(text[max(0, len(text)-64):]) {
+		return append(text[:len(text):len(text)], '>')
+	}
+	return text
+}
+
 // knownNamespace gives an Atom feed in a namespace that nobody knows that of Atom 1.0: gofeed would read it as empty.
 func knownNamespace(text []byte) []byte {
 	m := rootOpen.FindSubmatch(text)

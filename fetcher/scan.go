@@ -21,6 +21,8 @@ const (
 	maxEntries    = 10_000    // items kept
 	maxNames      = 2_000_000 // bytes of attribute values of one element
 	maxText       = 8 << 20   // bytes of text of one element
+	maxBase       = 2 << 10   // bytes of a base address
+	maxBaseSum    = 64 << 20  // the same, summed over all elements: gofeed resolves against it again and again
 )
 
 // scanner reads a document once with its own stack and collects what gofeed does not tell: raw ids, languages, bases.
@@ -32,6 +34,7 @@ type scanner struct {
 	elements int
 	prefixes int
 	copied   int
+	bases    int
 	out      outline
 	current  *rawEntry
 }
@@ -57,6 +60,7 @@ type outline struct {
 	feed    rawEntry
 	channel []rawEntry // items inside the channel, in order
 	outer   []rawEntry // items beside it, in order
+	typed   []startTag // start tags whose type makes gofeed parse HTML
 	found   int        // start tags of entries at any place
 	end     int64      // where the root ended; 0 when it did not
 }
@@ -143,6 +147,9 @@ func (s *scanner) open(t xml.StartElement, before int64) error {
 		size += len(a.Value)
 		s.attribute(&f, a)
 	}
+	if s.bases += len(f.base); len(f.base) > maxBase || s.bases > maxBaseSum {
+		return fault(ReasonRefusedSize, "a base address of %d bytes, or too many of them", len(f.base))
+	}
 	if size > maxNames {
 		return fault(ReasonRefusedSize, "%d bytes of attributes in one element", size)
 	}
@@ -154,6 +161,9 @@ func (s *scanner) open(t xml.StartElement, before int64) error {
 	}
 	if len(s.stack) < 6 {
 		f.space, f.attrs = s.resolve(f.prefix), t.Attr
+	}
+	if s.out.root == "feed" {
+		s.noteType(t, before)
 	}
 	s.stack = append(s.stack, f)
 	s.begin(before)
@@ -169,7 +179,7 @@ func (s *scanner) attribute(f *frame, a xml.Attr) {
 		s.scope = append(s.scope, binding{"", strings.TrimSpace(a.Value)})
 		f.declared++
 	case a.Name.Space == "xml" && a.Name.Local == "base":
-		f.base = resolve(f.base, a.Value)
+		f.base = resolve(f.base, cutBytes(a.Value, maxBase+1))
 	case a.Name.Space == "xml" && a.Name.Local == "lang":
 		f.lang = a.Value
 	}
