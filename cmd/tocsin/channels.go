@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"regexp"
 	"time"
@@ -71,21 +72,27 @@ func (c *config) checkChannels(path string) strict.Faults {
 		if len(ch.Schedule) > 0 && ch.Schedule[0] != 0 {
 			faults.Add(at, "begin with 0s: the first attempt goes at once", "schedule of channel %q begins with %s", ch.ID.Value, ch.Schedule[0])
 		}
-		faults = append(faults, c.checkChannel(ch)...)
+		more := ch.check()
+		if more.Err() == nil {
+			if _, err := ch.build(newGuard(nil), std{out: io.Discard}); err != nil {
+				more.Add(at, "mend what it names", "channel %q: %s", ch.ID.Value, err)
+			}
+		}
+		faults = append(faults, more...)
 	}
 	return faults
 }
 
-func (c *config) checkChannel(ch *channelConfig) strict.Faults {
+func (c *channelConfig) check() strict.Faults {
 	switch {
-	case ch.Email != nil:
-		return ch.Email.Check()
-	case ch.Webhook != nil:
-		return ch.Webhook.Check()
-	case ch.File != nil:
-		return ch.File.Check()
+	case c.Email != nil:
+		return c.Email.Check()
+	case c.Webhook != nil:
+		return c.Webhook.Check()
+	case c.File != nil:
+		return c.File.Check()
 	}
-	return ch.Stdout.Check()
+	return c.Stdout.Check()
 }
 
 // resolveChannels makes every path in the channels start at the file's folder.

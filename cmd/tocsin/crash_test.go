@@ -53,6 +53,21 @@ func arrivals(w *newsroom.World) (hooks, mails map[string]int) {
 	return hooks, mails
 }
 
+// waitArrived blocks until both receivers hold all mentions; when they do not in time, the failure tells where the rest is.
+func waitArrived(t *testing.T, w *newsroom.World, p *proc, mentions int, within time.Duration) {
+	t.Helper()
+	for end := time.Now().Add(within); ; time.Sleep(50 * time.Millisecond) {
+		hooks, mails := arrivals(w)
+		if len(hooks) >= mentions && len(mails) >= mentions {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("webhook %d, mail %d of %d mentions after %s\nstatus: %s\ndead: %s\nlog: %s", len(hooks), len(mails), mentions, within,
+				p.get("/api/v1/status"), p.get("/api/v1/dead"), tail(p.output(), 2000))
+		}
+	}
+}
+
 func repeats(ids map[string]int) (n int) {
 	for _, k := range ids {
 		n += k - 1
@@ -65,7 +80,7 @@ func repeats(ids map[string]int) (n int) {
 func TestKillLosesNothing(t *testing.T) {
 	mentions, kills, span := 1000, 25, 50*time.Second
 	if testing.Short() {
-		mentions, kills, span = 100, 4, 8*time.Second
+		mentions, kills, span = 200, 8, 16*time.Second
 	}
 	w, err := newsroom.Flood(mentions, 20, newsroom.Options{Seed: 7, Span: span, Interval: time.Second, Keep: 10 * time.Minute, Window: mentions})
 	if err != nil {
@@ -84,10 +99,7 @@ func TestKillLosesNothing(t *testing.T) {
 		p.kill()
 		p = start(t, config, addr)
 	}
-	waitFor(t, 4*time.Minute, fmt.Sprintf("%d mentions at both receivers", mentions), func() bool {
-		hooks, mails := arrivals(w)
-		return len(hooks) >= mentions && len(mails) >= mentions
-	})
+	waitArrived(t, w, p, mentions, 150*time.Second)
 	time.Sleep(2 * time.Second) // a repetition would come now
 	hooks, mails := arrivals(w)
 	t.Logf("webhook: %d ids, %d repeated; mail: %d ids, %d repeated; %d kills", len(hooks), repeats(hooks), len(mails), repeats(mails), kills)
