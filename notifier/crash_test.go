@@ -165,6 +165,9 @@ func (m *model) promise(t *testing.T, s script, e *endpoint, crashes int) {
 	if got := len(m.events(news.EventPlanned)); got != 1 {
 		t.Errorf("%d planned entries", got)
 	}
+	if noted := len(m.events(news.EventAttempt)) + delivered; crashes == 0 && noted != e.calls {
+		t.Errorf("%d attempts, %d in the ledger: %s", e.calls, noted, m.story())
+	}
 	balanced(t, m, nil)
 	for k, c := range m.sent {
 		if state := stateOf(c.data); state != news.SentDone && state != news.SentDead {

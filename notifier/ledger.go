@@ -20,10 +20,18 @@ func (n *Notifier) ledger(ctx context.Context, l news.LedgerEntry) error {
 	if err := n.o.PublishLedger(ctx, l); err != nil {
 		return fmt.Errorf("write ledger %s %s: %w", l.Event, l.Delivery, err)
 	}
+	n.count(l)
+	return nil
+}
+
+// count adds an entry to the counts. Canaries are no news and are not counted.
+func (n *Notifier) count(l news.LedgerEntry) {
+	if l.Channel == canaryChannel {
+		return
+	}
 	n.foldMu.Lock()
 	defer n.foldMu.Unlock()
 	n.fold.Add(l)
-	return nil
 }
 
 func (n *Notifier) accept(d *news.Delivery) {

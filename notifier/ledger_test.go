@@ -26,10 +26,11 @@ func TestFoldCountsEachDeliveryOnce(t *testing.T) {
 		l("c", news.EventSuppressed, 0),
 		l("d", news.EventPlanned, 0), l("d", news.EventDead, 3), l("d", news.EventReplayed, 4), l("d", news.EventDead, 3),
 		l("e", news.EventDelivered, 6), l("e", news.EventReplayed, 5), l("e", news.EventSuppressed, 0),
+		l("g", news.EventDead, 6), l("g", news.EventReplayed, 5),
 	} {
 		f.Add(e)
 	}
-	want := map[string]Counts{"desk": {Accepted: 6, Delivered: 2, Dead: 1, Suppressed: 1, Pending: 1}}
+	want := map[string]Counts{"desk": {Accepted: 7, Delivered: 2, Dead: 2, Suppressed: 1, Pending: 1}}
 	if d := cmp.Diff(want, f.Counts()); d != "" {
 		t.Error(d)
 	}
@@ -40,7 +41,7 @@ func TestFoldCountsEachDeliveryOnce(t *testing.T) {
 		t.Errorf("unaccounted %v", u)
 	}
 	f.Add(news.LedgerEntry{Delivery: "z", Channel: "desk", Event: news.EventPlanned, At: at.Add(30 * 24 * time.Hour)})
-	want["desk"] = Counts{Accepted: 7, Delivered: 2, Dead: 1, Suppressed: 1, Pending: 2}
+	want["desk"] = Counts{Accepted: 8, Delivered: 2, Dead: 2, Suppressed: 1, Pending: 2}
 	if d := cmp.Diff(want, f.Counts()); d != "" {
 		t.Errorf("after old entries were settled: %s", d)
 	}

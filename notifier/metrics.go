@@ -151,10 +151,7 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(c.stories, c.n.stories.size())
 	var sum Counts
-	for channel, x := range c.n.Ledger() {
-		if channel == canaryChannel {
-			continue
-		}
+	for _, x := range c.n.Ledger() {
 		sum.Accepted += x.Accepted
 		sum.Delivered += x.Delivered
 		sum.Dead += x.Dead

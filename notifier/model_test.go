@@ -120,7 +120,10 @@ func (m *model) options(t testing.TB, c Config, channels ...Channel) Options {
 			})
 			return nil
 		},
-		PublishLedger: func(_ context.Context, l news.LedgerEntry) error {
+		PublishLedger: func(ctx context.Context, l news.LedgerEntry) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			m.step("ledger "+l.Event, func() {
 				if m.once("LEDGER", l.Key()) {
 					m.ledger = append(m.ledger, l)
@@ -128,7 +131,10 @@ func (m *model) options(t testing.TB, c Config, channels ...Channel) Options {
 			})
 			return nil
 		},
-		PublishDead: func(_ context.Context, d news.DeadLetter) error {
+		PublishDead: func(ctx context.Context, d news.DeadLetter) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			m.step("dead", func() {
 				if m.once("DEAD", d.Key()) {
 					m.dead = append(m.dead, d)
@@ -136,7 +142,10 @@ func (m *model) options(t testing.TB, c Config, channels ...Channel) Options {
 			})
 			return nil
 		},
-		ArmRetry: func(_ context.Context, d news.Delivery, at time.Time) error {
+		ArmRetry: func(ctx context.Context, d news.Delivery, at time.Time) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			m.step("arm", func() { m.retry[sentKey(&d)] = armed{d, at} })
 			return nil
 		},
@@ -149,8 +158,11 @@ func (m *model) options(t testing.TB, c Config, channels ...Channel) Options {
 			}
 			return c.data, c.rev, nil
 		},
-		SaveSent: func(_ context.Context, key string, data []byte, rev uint64) (uint64, error) {
-			var err error
+		SaveSent: func(ctx context.Context, key string, data []byte, rev uint64) (uint64, error) {
+			err := ctx.Err()
+			if err != nil {
+				return 0, err
+			}
 			m.step("save "+stateOf(data), func() {
 				if m.sent[key].rev != rev {
 					err = news.ErrConflict

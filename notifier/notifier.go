@@ -137,9 +137,7 @@ func (n *Notifier) Restore(ctx context.Context) error {
 	}
 	if n.o.ReplayLedger != nil {
 		err := n.o.ReplayLedger(ctx, since, func(l news.LedgerEntry) error {
-			n.foldMu.Lock()
-			defer n.foldMu.Unlock()
-			n.fold.Add(l)
+			n.count(l)
 			return nil
 		})
 		if err != nil {

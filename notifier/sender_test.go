@@ -430,6 +430,23 @@ func TestDeadLettersComeBack(t *testing.T) {
 	}
 }
 
+// TestEachDeathIsALetterOfItsOwn: the bus drops what has the same key, so no two deaths and no two replays may share one, even when no attempt
+// lies between them or an old copy of the message comes late.
+func TestEachDeathIsALetterOfItsOwn(t *testing.T) {
+	m, e := newModel(), &endpoint{}
+	n := m.start(t, config(t, oneRoute), e.channel("desk"))
+	ds := planned(t, m, n, "i1")
+	for i := range 3 {
+		m.pass(120 * time.Hour)
+		must(t, n.HandleDelivery(t.Context(), ds[0]))
+		if len(m.dead) != i+1 || len(m.events(news.EventDead)) != i+1 || len(m.events(news.EventReplayed)) != i {
+			t.Fatalf("death %d: %d letters, %s", i+1, len(m.dead), m.story())
+		}
+		must(t, n.RetryDead(t.Context(), m.dead[i]))
+	}
+	balanced(t, m, n)
+}
+
 func TestRetryDeadRefusesWhatItCannotSend(t *testing.T) {
 	m, e := newModel(), &endpoint{}
 	n := m.start(t, config(t, oneRoute), e.channel("desk"))
