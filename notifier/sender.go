@@ -122,7 +122,7 @@ func (j *job) hopeless(now time.Time) string {
 		return deadNoChannel
 	case j.g.isGone():
 		return deadGone
-	case !now.Before(j.d.Expires):
+	case !j.d.Expires.IsZero() && !now.Before(j.d.Expires):
 		return deadExpired
 	}
 	return ""
@@ -256,7 +256,7 @@ func (n *Notifier) again(ctx context.Context, j *job, r *Result) error {
 		return n.giveUp(ctx, j, deadExhausted, true)
 	}
 	next := now.Add(delay(schedule, made, j.d.ID, r))
-	if next.After(j.d.Expires) {
+	if !j.d.Expires.IsZero() && next.After(j.d.Expires) {
 		next = j.d.Expires
 	}
 	j.st.State, j.st.At, j.st.Next = news.SentWaiting, now, next
