@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"regexp"
 	"time"
@@ -75,7 +77,11 @@ func (c *config) checkChannels(path string) strict.Faults {
 		more := ch.check()
 		if more.Err() == nil {
 			if _, err := ch.build(newGuard(nil), std{out: io.Discard}); err != nil {
-				more.Add(at, "mend what it names", "channel %q: %s", ch.ID.Value, err)
+				next := "mend what it names"
+				if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+					next = "create the file, readable by this user"
+				}
+				more.Add(at, next, "%s", err)
 			}
 		}
 		faults = append(faults, more...)

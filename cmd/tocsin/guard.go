@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"code.dny.dev/ssrf"
+
+	"tocsin/notifier"
 )
 
 // guard decides at dial time, on the resolved address, which networks the program may reach. It is the only maker of HTTP clients and dialers:
@@ -55,11 +57,11 @@ func (g *guard) control(network, address string, c syscall.RawConn) error {
 	ip := ap.Addr().Unmap()
 	for _, m := range metadata() {
 		if ip == m && !g.named(ip) {
-			return fmt.Errorf("address %s is denied: a metadata service: name it as one address in allow_networks if you mean it", ip)
+			return fmt.Errorf("%w: address %s is denied: a metadata service: name it as one address in allow_networks if you mean it", notifier.ErrMisconfigured, ip)
 		}
 	}
 	if err := g.safe(network, address, c); err != nil {
-		return fmt.Errorf("address %s is denied: %w: add its network to allow_networks if you mean it", ip, err)
+		return fmt.Errorf("%w: address %s is denied: %w: add its network to allow_networks if you mean it", notifier.ErrMisconfigured, ip, err)
 	}
 	return nil
 }
