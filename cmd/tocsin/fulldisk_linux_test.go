@@ -35,7 +35,12 @@ func TestFullDiskLosesNothing(t *testing.T) {
 	waitFor(t, 30*time.Second, "the first mentions", func() bool { hooks, _ := arrivals(w); return len(hooks) > 10 })
 	ballast := filepath.Join(data, "ballast")
 	fill(t, ballast)
-	waitFor(t, 30*time.Second, "a word about the full disk", func() bool { return strings.Contains(p.output(), "store is full") })
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log: %s", tail(p.output(), 4000))
+		}
+	})
+	waitFor(t, 30*time.Second, "a word about the full disk", func() bool { return strings.Contains(p.output(), "store takes no messages") })
 	metrics := p.get("/metrics")
 	if !strings.Contains(metrics, "tocsin_bus_store_full 1") {
 		t.Errorf("no metric tells of the full disk; bus metrics: %s", grep(metrics, "tocsin_bus_store"))

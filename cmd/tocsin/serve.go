@@ -160,7 +160,7 @@ func (in *instance) busOptions() bus.Options {
 		URL: c.Bus.URL.Value, NKeyFile: c.path(c.Bus.NKeyFile.Value), CAFile: c.path(c.Bus.CAFile.Value),
 		Dir: c.path(c.DataDir), Listen: c.Bus.Listen.Value, MaxStore: int64(c.Bus.MaxStore),
 		Replicas: c.Bus.Replicas, Setup: c.Bus.Setup, Channels: c.channelIDs(), Concurrency: at,
-		Log: in.log.With("component", "bus"), Registerer: in.reg,
+		Log: in.log, Registerer: in.reg,
 	}
 }
 
