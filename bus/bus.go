@@ -140,7 +140,10 @@ func (b *Bus) openEmbedded(ctx context.Context) error {
 		return err
 	}
 	b.srv = srv
-	srv.onFull = func(full bool) { b.metrics.storeFull.Set(boolFloat(full)) }
+	srv.onFull = func(full bool) {
+		b.metrics.storeFull.Set(boolFloat(full))
+		b.link.renew(b.alive) // a stream that met a write error never answers: who waits for it may stop
+	}
 	srv.onBoot = b.metrics.restarts.Inc
 	if err := srv.start(ctx); err != nil {
 		return err

@@ -78,12 +78,16 @@ func (b *Bus) checkServer(ctx context.Context) (faults Faults) {
 // compare finds what on the server differs from the table. It changes nothing.
 func (b *Bus) compare(ctx context.Context) (faults Faults) {
 	const next = "run once with bus.setup: true and a key that may change streams"
+	missing := map[string]bool{}
+	asked := 0
 	for _, want := range b.layout.streams() {
 		if !b.concerns(want.Name) {
 			continue
 		}
+		asked++
 		s, err := withBudget(ctx, func(ctx context.Context) (jetstream.Stream, error) { return b.js.Stream(ctx, want.Name) })
 		if err != nil {
+			missing[want.Name] = true
 			faults.add("stream "+want.Name, lookupFact(err), next)
 			continue
 		}
@@ -91,24 +95,31 @@ func (b *Bus) compare(ctx context.Context) (faults Faults) {
 			faults.add("stream "+want.Name, d, next)
 		}
 	}
+	if len(missing) == asked {
+		return Faults{{Place: b.place(), Fact: "none of the streams exists for this account", Next: next}}
+	}
 	for _, spec := range b.layout.consumers() {
-		place := "consumer " + spec.stream + "/" + spec.name
-		if !b.roleReads(spec) {
-			continue
+		if b.roleReads(spec) && !missing[spec.stream] {
+			faults = append(faults, b.compareConsumer(ctx, spec, next)...)
 		}
-		c, err := withBudget(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
-			return b.js.Consumer(ctx, spec.stream, spec.name)
-		})
-		if err != nil {
-			faults.add(place, lookupFact(err), next)
-			continue
-		}
-		for _, d := range differences(spec.config(), c.CachedInfo().Config) {
-			faults.add(place, d, next)
-		}
-		if _, ahead, err := b.ahead(ctx, spec); err == nil && ahead {
-			faults.add(place, "it stands beyond the end of its stream, which has lost messages", next+"; it is set back then")
-		}
+	}
+	return faults
+}
+
+func (b *Bus) compareConsumer(ctx context.Context, spec consumerSpec, next string) (faults Faults) {
+	place := "consumer " + spec.stream + "/" + spec.name
+	c, err := withBudget(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
+		return b.js.Consumer(ctx, spec.stream, spec.name)
+	})
+	if err != nil {
+		faults.add(place, lookupFact(err), next)
+		return faults
+	}
+	for _, d := range differences(spec.config(), c.CachedInfo().Config) {
+		faults.add(place, d, next)
+	}
+	if _, ahead, err := b.ahead(ctx, spec); err == nil && ahead {
+		faults.add(place, "it stands beyond the end of its stream, which has lost messages", next+"; it is set back then")
 	}
 	return faults
 }

@@ -131,7 +131,11 @@ func (b *Bus) connectExternal(ctx context.Context) error {
 		if r.err == nil {
 			return nil
 		}
-		return fault(place, "no connection: "+redact(cause(r.err), b.opts.URL), connectNext(r.err), r.err)
+		fact := redact(cause(r.err), b.opts.URL)
+		if errors.Is(r.err, nats.ErrNoServers) {
+			fact = "nobody listens there, or the name is unknown" // all that is left of the reasons of each address
+		}
+		return fault(place, "no connection: "+fact, connectNext(r.err), r.err)
 	case <-ctx.Done():
 		go func() {
 			if r := <-done; r.nc != nil {

@@ -20,6 +20,9 @@ const (
 
 	// Recovery of a large store takes seconds (1M messages: 0.2 s, with as many Msg-Ids in their window after a kill 5 s).
 	startBudget = 2 * time.Minute
+
+	// A restart after a write error only helps when there is room for more than the message that met it.
+	restartRoom = 8 << 20
 )
 
 // embedded is the server inside the program, its lock on the data directory, and the doctor that restarts it.
@@ -119,8 +122,11 @@ func (e *embedded) startFault(err error) error {
 	if text := e.logs.lastFatal(); text != "" {
 		fact = text
 	}
-	return fault(e.dir, "the embedded server does not start: "+fact,
-		"look at the lines before this one; the directory must be writable and have room", err)
+	next := "the directory must be writable and have room; the lines before this one may tell more"
+	if strings.Contains(fact, "listen") {
+		next = "choose another port for bus.listen, or leave it empty"
+	}
+	return fault(e.dir, "the embedded server does not start: "+fact, next, err)
 }
 
 // InProcessConn gives a connection to the server of this moment. It makes a client outlive a restart of the server.
@@ -190,6 +196,12 @@ func (e *embedded) tight(margin int64) bool {
 	return ok && e.reserve >= 0 && free < e.reserve+margin
 }
 
+// hopeless tells that a restart would meet the same full disk again.
+func (e *embedded) hopeless(margin int64) bool {
+	free, ok := freeDisk(e.dir)
+	return ok && free < max(e.reserve+margin, restartRoom)
+}
+
 func (e *embedded) tightFact() string {
 	return fmt.Sprintf("less than %d MB of the disk are free", e.reserve>>20)
 }
@@ -219,7 +231,7 @@ func (e *embedded) doctor(ctx context.Context, every time.Duration) {
 			if time.Since(last) > time.Minute {
 				wait = 0
 			}
-		case e.tight(margin) || time.Since(last) < wait:
+		case e.hopeless(margin) || time.Since(last) < wait:
 			e.setFull(sick)
 		default:
 			e.setFull(sick)

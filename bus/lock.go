@@ -15,7 +15,7 @@ const lockFile = "tocsin.lock"
 // lockDir takes the data directory for this process. Two servers on one directory both start and destroy each other's data, and the server
 // does not guard against that itself. The lock dies with the process, so a stale file never stands in the way.
 func lockDir(dir string) (*flock.Flock, error) {
-	const next = "create it, or let bus.dir name a directory that this user may write"
+	const next = "create it, or let data_dir name a directory that this user may write"
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fault(dir, "the data directory cannot be made: "+cause(err), next, err)
 	}
