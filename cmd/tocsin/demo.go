@@ -101,10 +101,28 @@ func demoRun(ctx context.Context, s std, f demoFlags, file string, world *newsro
 	if err := in.run(runCtx); err != nil {
 		return err
 	}
+	if f.dir != "" {
+		if err := keepMails(filepath.Join(f.dir, "mails"), world); err != nil {
+			return err
+		}
+	}
 	report := world.Report(newsroom.Judged())
 	fmt.Fprintf(s.out, "\n%s", report.Table())
 	if f.length > 0 && !report.OK() {
 		return failed(errors.New("the demo saw a wrong alert"))
+	}
+	return nil
+}
+
+// keepMails writes what the mail server took, one file each, for a mail reader.
+func keepMails(dir string, w *newsroom.World) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for i, m := range w.Mails() {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%04d.eml", i+1)), m.Raw, 0o600); err != nil {
+			return err
+		}
 	}
 	return nil
 }
