@@ -255,14 +255,19 @@ type site struct {
 	seen    []*http.Request
 	headers map[string]string
 	body    string
+	quiet   bool // keeps no requests
 }
 
-func newSite(t *testing.T, body string) *site {
+func newSite(t *testing.T, body string) *site { return newSiteFor(t, body) }
+
+func newSiteFor(t testing.TB, body string) *site {
 	t.Helper()
 	s := &site{body: body}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		s.mu.Lock()
-		s.seen = append(s.seen, q)
+		if !s.quiet {
+			s.seen = append(s.seen, q)
+		}
 		answer, headers, body := s.answer, s.headers, s.body
 		s.mu.Unlock()
 		if answer != nil {

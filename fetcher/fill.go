@@ -23,7 +23,7 @@ type filler struct {
 
 func (f *filler) result() Result {
 	f.base = documentBase(f.doc)
-	res := Result{Title: f.feed.Title, Link: f.feed.Link, Lang: f.feed.Language, Self: f.feed.FeedLink}
+	res := Result{Title: f.feed.Title, Link: f.feed.Link, Lang: f.feed.Language}
 	if f.out.lang != "" {
 		res.Lang = f.out.lang
 	}
@@ -49,7 +49,7 @@ func (f *filler) result() Result {
 		f.atomFeed(&res, o)
 	case *jsonfeed.Feed:
 		res.Kind = "json" + o.Version[strings.LastIndexByte(o.Version, '/')+1:]
-		res.Next = o.NextURL
+		res.Next, res.Self = f.absolute("", o.NextURL), f.absolute("", o.FeedURL)
 	}
 	f.feedTitle(&res)
 	return res

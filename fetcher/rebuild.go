@@ -26,6 +26,9 @@ func rebuild(text []byte) (rebuilt []byte, dropped int) {
 	}
 	root, kind := m[1], bytes.ToLower(m[2])
 	frame := wrapper{open: quoteAttributes(m[0]), close: concat("</", root, ">"), atom: string(kind) == "feed"}
+	if !frame.passes(nil) {
+		return nil, 0
+	}
 	head, entries := split(text[len(m[0]):])
 	var out bytes.Buffer
 	out.Write(frame.open)
@@ -124,7 +127,7 @@ func (w *wrapper) mend(e []byte) []byte {
 		return e
 	}
 	for _, f := range []func([]byte) []byte{escapeStray, func(e []byte) []byte { return closeOpen(escapeStray(e)) }} {
-		if m := f(e); m != nil && w.passes(m) {
+		if m := f(e); m != nil && entryClose.Match(m) && w.passes(m) {
 			return m
 		}
 	}
