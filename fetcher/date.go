@@ -32,6 +32,9 @@ const maxDate = 100
 
 // read gives the moment a text means; false when it cannot be read or lies before 1990.
 func (d *dateReader) read(s string) (time.Time, bool) {
+	if t, ok := standard(s); ok {
+		return sane(t)
+	}
 	s = strings.ToLower(strings.TrimSpace(asciiDigits(s)))
 	if s == "" || len(s) > maxDate {
 		return time.Time{}, false
@@ -46,6 +49,21 @@ func (d *dateReader) read(s string) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	return p.time()
+}
+
+// standard reads the two forms that most feeds use, without any search.
+func standard(s string) (time.Time, bool) {
+	layout := time.RFC1123Z
+	switch {
+	case len(s) < len("2006-01-02T15:04:05Z"):
+		return time.Time{}, false
+	case s[4] == '-':
+		layout = time.RFC3339
+	case strings.HasSuffix(s, " GMT"):
+		layout = time.RFC1123
+	}
+	t, err := time.Parse(layout, s)
+	return t.UTC().Truncate(time.Second), err == nil
 }
 
 func sane(t time.Time) (time.Time, bool) { return t, t.Year() >= 1990 && t.Year() < 2200 }

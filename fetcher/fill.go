@@ -222,7 +222,7 @@ func primary(tags ...string) string {
 	for _, t := range tags {
 		t, _, _ = strings.Cut(strings.ToLower(strings.TrimSpace(t)), "-")
 		t, _, _ = strings.Cut(t, "_")
-		if langForm.MatchString(t) {
+		if (len(t) == 2 || len(t) == 3) && strings.Trim(t, "abcdefghijklmnopqrstuvwxyz") == "" {
 			return t
 		}
 	}

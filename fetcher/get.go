@@ -11,18 +11,21 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"tocsin/news"
 )
 
 const (
 	maxHops      = 10
 	maxHeaders   = 64 << 10
 	maxValidator = 1 << 10
+	errorBody    = 64 << 10
 	accept       = "application/atom+xml, application/rss+xml, application/rdf+xml, application/feed+json, application/xml;q=0.9, text/xml;q=0.9, application/json;q=0.8, */*;q=0.1"
 )
 
 // validators belong to the address that gave them (RFC 9110 8.8, 13.1). Their bytes are opaque.
 type validators struct {
-	url                string
+	url                string // mark of the address
 	etag, lastModified []byte
 }
 
@@ -81,7 +84,7 @@ func (g *getter) get(ctx context.Context, client *http.Client, f *Feed, start st
 		}
 		permanent = permanent && (a.status == http.StatusMovedPermanently || a.status == http.StatusPermanentRedirect) && (u.Scheme != "https" || next.Scheme == "https")
 		if permanent {
-			adopt = next.String()
+			adopt = withoutUser(next)
 		}
 		u = next
 	}
@@ -127,8 +130,22 @@ func (g *getter) hop(ctx context.Context, client *http.Client, f *Feed, u *url.U
 	case http.StatusNotModified:
 		return a, nil, nil
 	}
+	if resp.StatusCode != http.StatusOK {
+		// What an error says is read a little, for challenges; it never hides the status.
+		a.body, _, _, _ = g.read(ctx, resp, errorBody)
+		return a, nil, nil
+	}
 	a.body, a.cut, a.release, err = g.read(ctx, resp, f.maxBytes())
 	return a, nil, err
+}
+
+// mark stands for an address in stored state, which must hold no secret: an address may.
+func mark(u *url.URL) string { return news.FeedID(u.String()) }
+
+func withoutUser(u *url.URL) string {
+	v := *u
+	v.User = nil
+	return v.String()
 }
 
 func (g *getter) request(ctx context.Context, f *Feed, u *url.URL, val validators) (*http.Request, error) {
@@ -140,7 +157,7 @@ func (g *getter) request(ctx context.Context, f *Feed, u *url.URL, val validator
 	h.Set("User-Agent", g.userAgent)
 	h.Set("Accept", accept)
 	h.Set("Accept-Encoding", "gzip, br")
-	if val.url == u.String() {
+	if val.url == mark(u) {
 		if len(val.etag) > 0 {
 			h.Set("If-None-Match", string(val.etag))
 		}

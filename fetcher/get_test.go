@@ -307,6 +307,8 @@ func TestStatusesAndWhatFollows(t *testing.T) {
 		before  time.Duration // and not after
 	}{
 		"404":             {404, nil, "", Reason4xx, time.Hour, 70 * time.Minute},
+		"404, long":       {404, map[string]string{"Content-Length": "20000000"}, strings.Repeat("sorry ", 1<<20), Reason4xx, time.Hour, 70 * time.Minute},
+		"404 in deflate":  {404, map[string]string{"Content-Encoding": "deflate"}, "x", Reason4xx, time.Hour, 70 * time.Minute},
 		"418":             {418, nil, "", Reason4xx, time.Hour, 70 * time.Minute},
 		"500":             {500, nil, "", Reason5xx, time.Hour, 70 * time.Minute},
 		"401":             {401, nil, "", ReasonBlocked, 4 * time.Hour, 5 * time.Hour},
@@ -440,5 +442,63 @@ func TestTooManyRequestsAtPrivateAddressesHoldOneFeed(t *testing.T) {
 	r.poll(1)
 	if n := len(s.requests()); n != 2 {
 		t.Errorf("%d requests: one generator at a private address carries many sites", n)
+	}
+}
+
+func TestNoSecretOfAnAddressIsStoredOrShown(t *testing.T) {
+	s := newSite(t, "")
+	s.handle(func(w http.ResponseWriter, q *http.Request) {
+		if user, pass, _ := q.BasicAuth(); user != "reader" || pass != "hunter2" {
+			w.WriteHeader(401)
+			return
+		}
+		if q.URL.Path == "/rss" {
+			http.Redirect(w, q, "/moved", http.StatusPermanentRedirect)
+			return
+		}
+		w.Header().Set("ETag", `"a"`)
+		fmt.Fprint(w, oneItem(1))
+	})
+	r := newRig(t, nil, Feed{URL: strings.Replace(s.URL, "http://", "http://reader:hunter2@", 1) + "/rss?token=abc"})
+	r.poll(0)
+	r.poll(0)
+	st := r.state(0)
+	if len(r.items) != 1 || !strings.HasSuffix(st.Adopted, "/moved") || s.last().Header.Get("If-None-Match") != `"a"` || s.last().URL.Path != "/moved" {
+		t.Fatalf("%d items, adopted %s, %s", len(r.items), st.Adopted, st.Error)
+	}
+	s.handle(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) })
+	r.poll(0)
+	shown := string(r.states[r.id(0)]) + fmt.Sprint(r.status(0).LastError, r.status(0).Adopted)
+	for _, secret := range []string{"hunter2", "abc", "reader"} {
+		if strings.Contains(shown, secret) {
+			t.Errorf("%s is in %s", secret, shown)
+		}
+	}
+}
+
+func TestStuckCacheIsAskedOnceWithoutValidators(t *testing.T) {
+	s := newSite(t, oneItem(1))
+	s.headers = map[string]string{"ETag": `"a"`}
+	r := newRig(t, nil, Feed{URL: s.URL, Interval: time.Hour})
+	r.poll(0)
+	s.handle(func(w http.ResponseWriter, q *http.Request) {
+		if q.Header.Get("If-None-Match") == "" {
+			fmt.Fprint(w, oneItem(2))
+			return
+		}
+		w.WriteHeader(304)
+	})
+	bare := 0
+	for range 10 * 24 {
+		r.poll(0)
+		if s.last().Header.Get("If-None-Match") == "" {
+			bare++
+			s.handle(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(304) })
+			break
+		}
+	}
+	age := r.clock.Sub(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))
+	if bare != 1 || len(r.items) != 2 || age < 7*day || age > 8*day {
+		t.Errorf("%d bare requests after %s, %d items", bare, age, len(r.items))
 	}
 }

@@ -85,7 +85,7 @@ func (c *cutter) bytes(s string, n int) string {
 // url drops an address over the limit, because half an address leads nowhere, and one that no reader may follow.
 func (c *cutter) url(s string) string {
 	s = oneLine(s)
-	if !looksLikeURL.MatchString(s) {
+	if !webAddress(s) {
 		return ""
 	}
 	if len(s) > news.MaxURL {

@@ -2,7 +2,6 @@ package fetcher
 
 import (
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/mmcdole/gofeed"
@@ -91,7 +90,21 @@ func rssLink(links []rawLink) string {
 	return ""
 }
 
-var looksLikeURL = regexp.MustCompile(`^(?i)https?://[^\s]+$`)
+// webAddress tells whether s is an absolute address of the web, and nothing else.
+func webAddress(s string) bool {
+	rest, ok := cutPrefixFold(s, "http://")
+	if !ok {
+		rest, ok = cutPrefixFold(s, "https://")
+	}
+	return ok && rest != "" && !strings.ContainsAny(rest, " \t\r\n")
+}
+
+func cutPrefixFold(s, prefix string) (string, bool) {
+	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
+		return "", false
+	}
+	return s[len(prefix):], true
+}
 
 func (f *filler) permaLink(e *Entry, i int) bool {
 	switch o := f.feed.OriginalFeed().(type) {
@@ -99,11 +112,11 @@ func (f *filler) permaLink(e *Entry, i int) bool {
 		if i >= len(o.Items) || o.Items[i].GUID == nil {
 			return false
 		}
-		return !strings.EqualFold(strings.TrimSpace(o.Items[i].GUID.IsPermalink), "false") && (looksLikeURL.MatchString(e.ID) || strings.HasPrefix(e.ID, "/"))
+		return !strings.EqualFold(strings.TrimSpace(o.Items[i].GUID.IsPermalink), "false") && (webAddress(e.ID) || strings.HasPrefix(e.ID, "/"))
 	case *jsonfeed.Feed:
-		return looksLikeURL.MatchString(e.ID)
+		return webAddress(e.ID)
 	}
-	return looksLikeURL.MatchString(e.ID)
+	return webAddress(e.ID)
 }
 
 // alternate picks the link of an Atom element: rel alternate, HTML before other types, else what gofeed took.

@@ -39,7 +39,7 @@ func (f *Fetcher) Poll(ctx context.Context, feedID string) error {
 	if err != nil {
 		return err
 	}
-	st.moved(canonical(fd))
+	st.moved(listedMark(fd))
 	if done, err := f.early(ctx, fd, st); done || err != nil {
 		return err
 	}
@@ -267,7 +267,7 @@ func (p *poll) count(j *judge, firstDoc bool) {
 		p.f.metrics.missed(p.feed.ID, lost)
 		p.f.o.Log.Warn("no entry of the document was known, items may have been missed", "feed", p.feed.ID, "count", lost)
 	}
-	if n := j.known + j.fresh; !firstDoc && n > 0 && j.fresh > 0 {
+	if n := j.known + j.fresh; !firstDoc && n > 0 {
 		p.st.hurry(uint8(100 * j.known / n))
 	}
 	var whens []time.Time
@@ -330,10 +330,10 @@ func (p *poll) keep(a *answer, sum []byte) {
 func (p *poll) renew(a *answer) {
 	etag, modified := a.header.Get("ETag"), a.header.Get("Last-Modified")
 	if etag != "" && len(etag) <= maxValidator {
-		p.st.ETag, p.st.ValidatorURL = []byte(etag), a.url.String()
+		p.st.ETag, p.st.ValidatorURL = []byte(etag), mark(a.url)
 	}
 	if modified != "" && len(modified) <= maxValidator {
-		p.st.LastModified, p.st.ValidatorURL = []byte(modified), a.url.String()
+		p.st.LastModified, p.st.ValidatorURL = []byte(modified), mark(a.url)
 	}
 	if v := p.st.validators(); !v.none() {
 		p.st.EverVal = true

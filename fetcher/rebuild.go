@@ -96,7 +96,7 @@ type wrapper struct {
 
 const (
 	maxRootTag = 4 << 10
-	maxJudged  = 64 << 20
+	maxJudged  = 40 << 20
 )
 
 // passes tells whether markup is fine between the root's tags, within all limits.

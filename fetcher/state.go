@@ -3,6 +3,7 @@ package fetcher
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"time"
 
 	"tocsin/news"
@@ -18,11 +19,11 @@ const maxState = 64 << 10
 // state is what is known of one feed: one JSON value, written by compare-and-set after the items of a poll are stored. It holds no secret.
 type state struct {
 	Version int    `json:"v"`
-	Listed  string `json:"listed"`            // canonical address of the list when this was written
+	Listed  string `json:"listed"`            // mark of the list's address when this was written
 	Adopted string `json:"adopted,omitempty"` // address taken over after a permanent redirect
 	Since   int64  `json:"adopted_at,omitempty"`
 
-	ValidatorURL string `json:"val_url,omitempty"`
+	ValidatorURL string `json:"val_url,omitempty"` // mark of the address that gave them
 	ETag         []byte `json:"etag,omitempty"`
 	LastModified []byte `json:"modified,omitempty"`
 	EverVal      bool   `json:"ever_val,omitempty"`
@@ -120,12 +121,18 @@ func (s *state) dropValidators() {
 	s.ValidatorURL, s.ETag, s.LastModified, s.BodyHash = "", nil, nil, nil
 }
 
-// address is where the next poll goes.
+// address is where the next poll goes. Credentials in the listed address go along while the origin is the same; they are never stored.
 func (s *state) address(f *Feed) string {
-	if s.Adopted != "" {
-		return s.Adopted
+	if s.Adopted == "" {
+		return f.URL
 	}
-	return f.URL
+	own, err := url.Parse(f.URL)
+	u, err2 := url.Parse(s.Adopted)
+	if err == nil && err2 == nil && own.User != nil && sameOrigin(u, f.URL) {
+		u.User = own.User
+		return u.String()
+	}
+	return s.Adopted
 }
 
 // merge takes over what another worker stored meanwhile: the union of what was seen, and the newer of each time.
@@ -190,4 +197,5 @@ func (s *state) succeed(status int, now time.Time) {
 	s.FailingSince, s.RetryUntil = time.Time{}, time.Time{}
 }
 
-func canonical(f *Feed) string { return news.CanonicalURL(f.URL) }
+// listedMark stands for the feed's address in the list.
+func listedMark(f *Feed) string { return news.FeedID(f.URL) }

@@ -133,7 +133,7 @@ func first2(a, b time.Time) time.Time {
 func (f *Fetcher) load(ctx context.Context, fd *Feed) (*state, uint64, error) {
 	data, rev, err := f.o.LoadState(ctx, fd.ID)
 	if errors.Is(err, news.ErrNotFound) {
-		return &state{Listed: canonical(fd)}, 0, nil
+		return &state{Listed: listedMark(fd)}, 0, nil
 	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("load state of feed %s: %w", fd.ID, err)

@@ -107,7 +107,7 @@ func titleText(title string, isText bool) string {
 	if isText {
 		return oneLine(title)
 	}
-	if !markupTag.MatchString(title) {
+	if !strings.Contains(title, "<") || !markupTag.MatchString(title) {
 		return oneLine(html.UnescapeString(title))
 	}
 	return oneLine(plain(title))

@@ -87,7 +87,7 @@ var uriAttribute = regexp.MustCompile(`(?i)\b(?:href|src|cite|action|longdesc|ba
 
 // absoluteMarkup resolves the relative addresses in a piece of markup; markup without any is returned as it is.
 func absoluteMarkup(base, markup string) string {
-	if base == "" || !uriAttribute.MatchString(markup) {
+	if base == "" || !strings.Contains(markup, "<") || !uriAttribute.MatchString(markup) {
 		return markup
 	}
 	var b strings.Builder
