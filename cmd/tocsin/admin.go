@@ -19,7 +19,7 @@ import (
 	"tocsin/news/strict"
 )
 
-// handler is everything the instance serves over HTTP. It is meant for loopback or a trusted network: it reads, and only /api/v1/dead/retry acts.
+// handler is everything the instance serves over HTTP. It is meant for loopback or a trusted network: it reads, and only /api/v1/dead/retry and /api/v1/reload act.
 func (in *instance) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(in.reg, promhttp.HandlerOpts{EnableOpenMetrics: true, Registry: in.reg}))
@@ -36,6 +36,7 @@ func (in *instance) handler() http.Handler {
 	mux.HandleFunc("GET /api/v1/why", in.serveWhy)
 	mux.HandleFunc("GET /api/v1/dead", in.serveDead)
 	mux.HandleFunc("POST /api/v1/dead/retry", in.serveDeadRetry)
+	mux.HandleFunc("POST /api/v1/reload", in.serveReload)
 	return in.local(mux)
 }
 
@@ -152,7 +153,7 @@ func (in *instance) serveStatus(w http.ResponseWriter, r *http.Request) {
 	}
 	writeJSON(w, map[string]any{
 		"version": programVersion(), "began": in.began, "roles": in.roles.String(), "bus": st,
-		"watchlists": in.match.Revision(), "channels": in.notify.Channels(),
+		"watchlists": in.match.Revision(), "lists": in.reload.status(), "channels": in.notify.Channels(),
 	})
 }
 
@@ -275,8 +276,21 @@ func newClient(server string) (*client, error) {
 	return &client{u, h}, err
 }
 
-// do sends one request; path may hold a query. The caller closes the body.
+// do sends one request; path may hold a query. The caller closes the body. Any status but 200 is an error.
 func (c *client) do(ctx context.Context, method, path string, q url.Values) (*http.Response, error) {
+	resp, err := c.send(ctx, method, path, q)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		return nil, fmt.Errorf("%s: %s", c.base, readShort(resp.Body))
+	}
+	return resp, nil
+}
+
+// send is do for callers that look at the status themselves.
+func (c *client) send(ctx context.Context, method, path string, q url.Values) (*http.Response, error) {
 	u := c.base.JoinPath(path)
 	u.RawQuery = q.Encode()
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
@@ -287,10 +301,6 @@ func (c *client) do(ctx context.Context, method, path string, q url.Values) (*ht
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("no running instance answers at %s: start one with `tocsin run`, or name it with --server: %w", c.base, errors.Unwrap(err))
-	}
-	if resp.StatusCode != http.StatusOK {
-		defer resp.Body.Close()
-		return nil, fmt.Errorf("%s: %s", c.base, readShort(resp.Body))
 	}
 	return resp, nil
 }

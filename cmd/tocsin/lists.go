@@ -18,7 +18,11 @@ import (
 // loadIndex reads the watchlists of a folder ("shipped" or "": those inside the program), compiles them and runs their own sentences.
 // warnings are worth showing; err holds every error of every file.
 func loadIndex(dir string) (x *matcher.Index, warnings strict.Faults, err error) {
-	set, faults := loadSet(dir)
+	return compileSet(loadSet(dir))
+}
+
+// compileSet makes an index of a set that was read with these faults, and tries its sentences.
+func compileSet(set *watchlist.Set, faults strict.Faults) (x *matcher.Index, warnings strict.Faults, err error) {
 	if err := faults.Err(); err != nil {
 		return nil, nil, err
 	}

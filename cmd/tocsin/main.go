@@ -98,7 +98,7 @@ func rootCommand(io std) *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	grouped("run", runCommand(io), demoCommand(io), checkCommand(io))
+	grouped("run", runCommand(io), demoCommand(io), checkCommand(io), reloadCommand(io))
 	grouped("lists", matchCommand(io), explainCommand(io), scoreCommand(io), schemaCommand(io), feedsCommand(io))
 	grouped("see", streamCommands(io)...)
 	grouped("see", whyCommand(io), deadCommand(io))

@@ -19,6 +19,7 @@ func runCommand(s std) *cobra.Command {
 		Use:   "run",
 		Short: "Watch the feeds and raise the alarm, until interrupted",
 		Long: `Watch the feeds and raise the alarm, until interrupted (SIGINT or SIGTERM: an ordered stop, at most 25 s).
+Edited watchlists and feed lists go live by themselves; SIGHUP and ` + "`tocsin reload`" + ` have them read at once.
 
 Without --config the shipped feeds and watchlists are used, alerts appear in the terminal, and state is kept in ./tocsin-data.`,
 		Example: "  tocsin run\n  tocsin run --config tocsin.yaml\n  tocsin run --config tocsin.yaml --roles fetcher,matcher",
@@ -50,6 +51,7 @@ func runConfig(ctx context.Context, s std, file string, r roles) error {
 	if err != nil {
 		return err
 	}
+	defer in.listenHangup()()
 	log.Info("status page", "url", "http://"+in.listen.Addr().String()+"/")
 	return in.run(ctx)
 }

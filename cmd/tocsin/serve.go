@@ -39,6 +39,7 @@ type instance struct {
 	notify   *notifier.Notifier
 	index    atomic.Pointer[matcher.Index]
 	recent   *recent
+	reload   *reloader
 	ready    atomic.Bool
 	began    time.Time
 	out      std
@@ -52,7 +53,7 @@ type stage struct {
 
 // pipeline is the picture of the house: feeds -> ITEMS -> MATCHES -> ALERTS -> OUTBOX -> people.
 func (in *instance) pipeline() []stage {
-	var s []stage
+	s := []stage{{"reloader", in.reload.run}}
 	if in.roles.fetcher {
 		s = append(s,
 			stage{"fetcher", func(ctx context.Context) error { return in.bus.ConsumeDue(ctx, in.cfg.Fetcher.Workers, in.fetch.Poll) }},
@@ -62,6 +63,9 @@ func (in *instance) pipeline() []stage {
 		s = append(s, stage{"matcher", func(ctx context.Context) error {
 			return in.bus.ConsumeItems(ctx, in.cfg.Matcher.Workers, func(ctx context.Context, it news.Item, _ bus.Meta) error { return in.match.Handle(ctx, it) })
 		}})
+		if in.clustered() {
+			s = append(s, stage{"watchlist follower", in.followWatchlists})
+		}
 	}
 	if in.roles.notifier {
 		s = append(s,
@@ -89,16 +93,12 @@ func open(ctx context.Context, cfg config, r roles, log *slog.Logger, out std) (
 		return nil, usage(err)
 	}
 	in.guard = newGuard(allow)
-	index, warnings, err := loadIndex(cfg.watchlistsDir())
-	if err != nil {
-		return nil, usage(fmt.Errorf("watchlists are refused:\n%w", err))
-	}
-	in.index.Store(index)
+	lists, broken := in.readFirst()
 	feeds, faults := loadFeeds(&cfg)
 	if err := faults.Err(); err != nil {
-		return nil, usage(fmt.Errorf("feed lists are refused:\n%w", err))
+		return nil, usage(errors.Join(broken, fmt.Errorf("feed lists are refused:\n%w", err)))
 	}
-	in.warn(append(warnings, faults...))
+	in.warn(append(lists.warnings, faults...))
 	if in.channels, err = cfg.buildChannels(in.guard, out); err != nil {
 		return nil, usage(err)
 	}
@@ -116,7 +116,10 @@ func open(ctx context.Context, cfg config, r roles, log *slog.Logger, out std) (
 	if err = in.buildRooms(feeds); err != nil {
 		return in, err
 	}
-	in.match.Swap(index)
+	in.buildReloader(feeds)
+	if err = in.openWatchlists(ctx, lists, broken); err != nil {
+		return in, err
+	}
 	return in, in.notify.Restore(ctx)
 }
 

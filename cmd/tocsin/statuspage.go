@@ -31,12 +31,14 @@ type pageData struct {
 	Channels   []notifier.ChannelStatus
 	Bus        bus.Status
 	Faults     []string
+	Lists      []listStatus
 }
 
 func (in *instance) serveStatusPage(w http.ResponseWriter, r *http.Request) {
 	d := pageData{
 		Version: programVersion(), Roles: in.roles.String(), Began: in.began, Ready: in.ready.Load(),
 		Watchlists: in.match.Revision(), Alerts: in.recent.newest(50, nil), Channels: in.notify.Channels(), Counts: map[string]int{},
+		Lists: in.reload.status(),
 	}
 	var err error
 	if d.Feeds, err = in.feedRows(r.Context()); err != nil {

@@ -37,6 +37,9 @@ func Load(fsys fs.FS) (*Set, strict.Faults) { return load(fsys, "") }
 // LoadDir is Load for a folder on disk. Faults name files with the folder in front, so that editors find them.
 func LoadDir(dir string) (*Set, strict.Faults) { return load(os.DirFS(dir), dir) }
 
+// LoadAs is Load for a copy of a folder: faults name files as if they were read from dir.
+func LoadAs(fsys fs.FS, dir string) (*Set, strict.Faults) { return load(fsys, dir) }
+
 // LoadFile reads one file as a set of its own: an @entity of another file is unknown to it. The list's id is compared with the file name
 // when name ends in .yaml. The List is valid only if Faults.Err is nil.
 func LoadFile(name string, data []byte) (*List, strict.Faults) {
