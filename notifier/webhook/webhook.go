@@ -114,8 +114,10 @@ func New(c Config, o Options) (notifier.Channel, error) {
 	if o.Client == nil {
 		return notifier.Channel{}, fmt.Errorf("channel %s: no HTTP client", o.ID)
 	}
-	p := &poster{now: o.Now, timeout: c.Timeout, source: c.Source, client: *o.Client, url: c.URL.Value}
-	p.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	p := &poster{now: o.Now, timeout: c.Timeout, source: c.Source, url: c.URL.Value}
+	own := *o.Client // the caller's stays as it is
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	p.client = &own
 	if p.now == nil {
 		p.now = time.Now
 	}
@@ -138,7 +140,7 @@ func New(c Config, o Options) (notifier.Channel, error) {
 }
 
 type poster struct {
-	client  http.Client
+	client  *http.Client
 	url     string
 	source  string
 	timeout time.Duration
