@@ -46,9 +46,9 @@ func (s *scratch) introductionsOf(acronym string) {
 				continue
 			}
 			text := s.texts[f]
-			if opened(text[:tok.Start]) {
+			if opened(text[:tok.Start()]) {
 				s.before(acronym, uint8(f), i)
-			} else if inner := strings.TrimLeft(text[tok.End:], " "); opens(inner) {
+			} else if inner := strings.TrimLeft(text[tok.End():], " "); opens(inner) {
 				s.inside(acronym, uint8(f), i)
 			}
 		}
@@ -90,9 +90,9 @@ func (s *scratch) inside(acronym string, f uint8, i int32) {
 		}
 	}
 	text := s.texts[f]
-	end := s.toks[i].End + uint32(strings.IndexAny(text[s.toks[i].End:]+")", ")）]"))
+	end := s.toks[i].End() + strings.IndexAny(text[s.toks[i].End():]+")", ")）]")
 	last := i
-	for last+1 < s.bounds[f+1] && s.toks[last+1].End <= end {
+	for last+1 < s.bounds[f+1] && s.toks[last+1].End() <= end {
 		last++
 	}
 	if first := s.initialsBackward(acronym, f, last); first == i+1 {
@@ -101,7 +101,7 @@ func (s *scratch) inside(acronym string, f uint8, i int32) {
 }
 
 func (s *scratch) spanOf(f uint8, from, to int32) span {
-	return span{f, from, to, s.toks[from].Start, s.toks[to].End}
+	return span{f, from, to, uint32(s.toks[from].Start()), uint32(s.toks[to].End())}
 }
 
 // longForm tells whether a candidate is a name of more than one word, or of one word that is no acronym.

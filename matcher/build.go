@@ -171,13 +171,13 @@ func newPrefixes(opens []open) prefixes {
 		toks := fold.Append(nil, o.folded)
 		from := 0
 		for _, tok := range toks {
-			x.words = append(x.words, o.folded[from:tok.End])
-			from = int(tok.End)
+			x.words = append(x.words, o.folded[from:tok.End()])
+			from = tok.End()
 		}
 		last := toks[len(toks)-1].AppendTo(nil, o.folded)
 		p.items = append(p.items, x)
 		p.key(1, last, int32(len(p.items)-1))
-		if !toks[len(toks)-1].Wide {
+		if !toks[len(toks)-1].Wide() {
 			p.key(0, last, int32(len(p.items)-1))
 		}
 	}
@@ -213,11 +213,12 @@ func (p *prefixes) scan(w *walker) {
 	for i := range w.toks {
 		tok := &w.toks[i]
 		wide := 0
-		if tok.Wide {
+		if tok.Wide() {
 			wide = 1
 		}
+		head := tok.Head(w.text)
 		for _, mask := range p.masks[wide] {
-			if key := tok.Head & mask; p.maybe[wide].has(headHash(key, mask)) {
+			if key := head & mask; p.maybe[wide].has(headHash(key, mask)) {
 				p.at(w, i, wide, keyed{mask: mask, key: key})
 			}
 		}
@@ -253,10 +254,10 @@ func (p *prefixes) backward(w *walker, i int, words []string) (first int, ok boo
 		}
 		first = i
 		i--
-		for i >= 0 && w.toks[i].Parts > 0 { // a whole word stands before its parts
+		for i >= 0 && w.toks[i].Parts() > 0 { // a whole word stands before its parts
 			i--
 		}
-		if k > 0 && (i < 0 || !reads(w.toks[i].Class, tok, gap)) {
+		if k > 0 && (i < 0 || !reads(w.toks[i].Class(), tok, gap)) {
 			return 0, false
 		}
 	}

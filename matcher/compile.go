@@ -265,8 +265,8 @@ func (c *compiler) extra(l *watchlist.List, a *watchlist.Alias) int32 {
 func bareText(text string) string {
 	var b strings.Builder
 	for _, t := range fold.Append(nil, text) {
-		if t.Parts == 0 {
-			b.WriteString(text[t.Start:t.End])
+		if t.Parts() == 0 {
+			b.WriteString(text[t.Start():t.End()])
 		}
 	}
 	return b.String()
@@ -408,7 +408,7 @@ func (c *compiler) phrase(found []form, t watchlist.Term, r ref) bool {
 // endsInChar tells whether a phrase ends in a character of a script without spaces; there the end of a word is open anyhow.
 func endsInChar(folded string) bool {
 	toks := fold.Append(nil, folded)
-	return toks[len(toks)-1].Class == fold.Char
+	return toks[len(toks)-1].Class() == fold.Char
 }
 
 // claims warns of phrases that are aliases of two entities, unless conditions tell them apart.

@@ -132,7 +132,7 @@ func (s *scratch) scan(t *table) {
 }
 
 func (s *scratch) span(h hit) span {
-	return span{h.field, h.from, h.to, s.toks[h.from].Start, s.toks[h.to].End}
+	return span{h.field, h.from, h.to, uint32(s.toks[h.from].Start()), uint32(s.toks[h.to].End())}
 }
 
 // decide works out which candidates count.
@@ -226,8 +226,8 @@ func (s *scratch) words() {
 func (s *scratch) bare(at span) string {
 	s.buf = s.buf[:0]
 	for _, t := range s.toks[at.from : at.to+1] {
-		if t.Parts == 0 {
-			s.buf = append(s.buf, s.texts[at.field][t.Start:t.End]...)
+		if t.Parts() == 0 {
+			s.buf = append(s.buf, s.texts[at.field][t.Start():t.End()]...)
 		}
 	}
 	return string(s.buf)

@@ -23,16 +23,16 @@ func words(text string) []word {
 	var out []word
 	end := 0
 	for _, t := range fold.Append(nil, text) {
-		if t.Parts > 0 {
+		if t.Parts() > 0 {
 			continue
 		}
-		w := word{s: string(t.AppendTo(nil, text)), upper: isUpper(text[t.Start:t.End])}
+		w := word{s: string(t.AppendTo(nil, text)), upper: isUpper(text[t.Start():t.End()])}
 		if len(out) > 0 {
-			w.gap = gapText(t.Gap)
-			w.hyphen = isHyphen(text[end:t.Start])
+			w.gap = gapText(t.Gap())
+			w.hyphen = isHyphen(text[end:t.Start()])
 		}
 		out = append(out, w)
-		end = int(t.End)
+		end = t.End()
 	}
 	return out
 }

@@ -47,7 +47,7 @@ func naive(phrases []string, text string) []string {
 			}
 			for from := range toks {
 				for _, to := range naiveFrom(text, toks, from, f, want, 0) {
-					found[fmt.Sprintf("%d %d-%d", i, toks[from].Start, toks[to].End)] = true
+					found[fmt.Sprintf("%d %d-%d", i, toks[from].Start(), toks[to].End())] = true
 				}
 			}
 		}
@@ -63,13 +63,13 @@ func naiveFrom(text string, toks []fold.Token, i int, phrase string, want []fold
 	if k+1 == len(want) {
 		return []int{i}
 	}
-	next := i + 1 + int(toks[i].Parts)
+	next := i + 1 + toks[i].Parts()
 	tries := []int{next}
-	if next < len(toks) && toks[next].Parts > 0 {
+	if next < len(toks) && toks[next].Parts() > 0 {
 		tries = append(tries, next+1)
 	}
 	for _, j := range tries {
-		if j < len(toks) && reads(toks[i].Class, toks[j], want[k+1].Gap) {
+		if j < len(toks) && reads(toks[i].Class(), toks[j], want[k+1].Gap()) {
 			ends = append(ends, naiveFrom(text, toks, j, phrase, want, k+1)...)
 		}
 	}
@@ -166,8 +166,8 @@ func TestScanFindsWhatALibraryFinds(t *testing.T) {
 func freeEdges(text string, start, end int) bool {
 	a, b := false, false
 	for _, tok := range fold.Append(nil, text) {
-		a = a || int(tok.Start) == start
-		b = b || int(tok.End) == end
+		a = a || tok.Start() == start
+		b = b || tok.End() == end
 	}
 	return a && b
 }

@@ -128,7 +128,7 @@ type hit struct {
 }
 
 // after is the token that follows token i, or i's parts.
-func after(toks []fold.Token, i int) int { return i + 1 + int(toks[i].Parts) }
+func after(toks []fold.Token, i int) int { return i + 1 + toks[i].Parts() }
 
 // scan finds every phrase in toks. Hits carry token numbers counted from base.
 func (t *table) scan(s *scratch, text string, toks []fold.Token, field uint8, base int32) {
@@ -143,7 +143,7 @@ func (t *table) scan(s *scratch, text string, toks []fold.Token, field uint8, ba
 			break
 		}
 		next := &toks[i+1]
-		if tok.Parts|next.Parts != 0 {
+		if tok.Apart(*next) {
 			w.parted(i)
 		} else if key := pairKey(tok.Hash, next.Hash); twos.has(key) {
 			w.pair(i, i+1, key)
@@ -181,7 +181,7 @@ func (w *walker) parted(i int) {
 	if key := pairKey(w.toks[i].Hash, w.toks[j].Hash); w.twos.has(key) {
 		w.pair(i, j, key)
 	}
-	if w.toks[j].Parts > 0 {
+	if w.toks[j].Parts() > 0 {
 		if key := pairKey(w.toks[i].Hash, w.toks[j+1].Hash); w.twos.has(key) {
 			w.pair(i, j+1, key)
 		}
@@ -206,7 +206,7 @@ func (w *walker) walk(n int, key uint64) {
 	node := e.node &^ hasMore
 	w.path[n] = int32(j)
 	w.walk(n+1, nodeKey(node, w.toks[j].Hash))
-	if w.toks[j].Parts > 0 {
+	if w.toks[j].Parts() > 0 {
 		w.path[n] = int32(j + 1)
 		w.walk(n+1, nodeKey(node, w.toks[j+1].Hash))
 	}
@@ -221,7 +221,7 @@ func (w *walker) report(e *edge, n int) {
 }
 
 func (w *walker) emit(p int32, from, to int) {
-	to += int(w.toks[to].Parts)
+	to += w.toks[to].Parts()
 	w.s.hits = append(w.s.hits, hit{p, w.field, w.base + int32(from), w.base + int32(to)})
 }
 
@@ -233,7 +233,7 @@ func (w *walker) same(p phrase, n int) bool {
 		if k > 0 {
 			gap, skip := gapOf(rest)
 			rest = rest[skip:]
-			if !reads(w.toks[w.path[k-1]].Class, tok, gap) {
+			if !reads(w.toks[w.path[k-1]].Class(), tok, gap) {
 				return false
 			}
 		}
@@ -263,8 +263,8 @@ func gapOf(rest []byte) (g fold.Gap, n int) {
 // reads tells whether a phrase whose gap is want reads on across the gap before tok. Between two characters of a script without spaces the text
 // may not hold more than the phrase does; elsewhere a soft gap always reads on.
 func reads(before fold.Class, tok fold.Token, want fold.Gap) bool {
-	if before == fold.Char && tok.Class == fold.Char {
-		return tok.Gap <= want
+	if before == fold.Char && tok.Class() == fold.Char {
+		return tok.Gap() <= want
 	}
-	return tok.Gap <= max(want, fold.Soft)
+	return tok.Gap() <= max(want, fold.Soft)
 }

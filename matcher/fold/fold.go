@@ -23,21 +23,48 @@ const (
 	Char              // one character of a script written without spaces: Han, Kana, Thai, Lao, Khmer, Myanmar
 )
 
-// Token is one word, or one character of a script without spaces.
+// Token is one word, or one character of a script without spaces: its hash and its place in 16 bytes.
 //
 // A word that holds zero width non-joiners is written several times: first whole, with Parts telling how many tokens follow that cover it part by
 // part. A reader takes the whole or all its parts.
 type Token struct {
-	Hash       uint64 // of the folded bytes; equal text has an equal hash, unequal text may
-	Start, End uint32 // bytes in the original text
-	Head       uint32 // of the first letters; see Heads
-	Gap        Gap    // before the token
-	Class      Class
-	Parts      uint8 // 0, or the number of tokens behind this one that split it
-	Wide       bool  // the folded form is not all ASCII
+	Hash  uint64 // of the folded bytes; equal text has an equal hash, unequal text may
+	place uint64 // start 32 bits, length 20, gap 2, class 1, wide 1, parts 8
 }
 
-// MaxText is the longest text in bytes that Append reads; what lies beyond is left out. Items are far below it.
+const (
+	lenShift   = 32
+	gapShift   = 52
+	classShift = 54
+	wideShift  = 55
+	partsShift = 56
+	maxLen     = 1<<20 - 1
+	charBit    = uint64(Char) << classShift
+	wideBit    = 1 << wideShift
+)
+
+// Start is the first byte of the token in the original text.
+func (t Token) Start() int { return int(uint32(t.place)) }
+
+// End is the byte behind the token in the original text.
+func (t Token) End() int { return int(uint32(t.place)) + int(t.place>>lenShift&maxLen) }
+
+// Gap is what stands before the token.
+func (t Token) Gap() Gap { return Gap(t.place >> gapShift & 3) }
+
+// Class says what the token is made of.
+func (t Token) Class() Class { return Class(t.place >> classShift & 1) }
+
+// Wide tells whether the folded form is not all ASCII.
+func (t Token) Wide() bool { return t.place&wideBit != 0 }
+
+// Parts is 0, or the number of tokens behind this one that split it.
+func (t Token) Parts() int { return int(t.place >> partsShift) }
+
+// Apart tells whether t or next has parts, so that next is not simply the token after t.
+func (t Token) Apart(next Token) bool { return (t.place|next.place)>>partsShift != 0 }
+
+// MaxText is the longest text in bytes that Append reads; what lies beyond is left out. A word longer than a mebibyte is skipped.
 const MaxText = 1 << 30
 
 // Append cuts text into tokens and appends them to dst. Bytes that are not UTF-8 separate words.
@@ -52,7 +79,14 @@ func Append(dst []Token, text string) []Token {
 
 // AppendTo appends the folded bytes of the token to dst. text is the text that the token was cut from.
 func (t Token) AppendTo(dst []byte, text string) []byte {
-	return appendFolded(dst, text[t.Start:t.End])
+	return appendFolded(dst, text[t.Start():t.End()])
+}
+
+// Head is the key of the token's first letters; see Heads.
+func (t Token) Head(text string) uint32 {
+	var buf [64]byte
+	key, _ := Heads(t.AppendTo(buf[:0], text), t.Wide())
+	return key
 }
 
 // String is the folded text: tokens with a space for a soft gap, a line break for a hard one, nothing for none. It is the form in which phrases
@@ -65,11 +99,11 @@ func String(text string) string {
 func AppendString(dst []byte, text string, toks []Token) []byte {
 	first := true
 	for _, t := range toks {
-		if t.Parts > 0 {
+		if t.Parts() > 0 {
 			continue
 		}
 		if !first {
-			dst = t.Gap.appendTo(dst)
+			dst = t.Gap().appendTo(dst)
 		}
 		first = false
 		dst = t.AppendTo(dst, text)

@@ -40,32 +40,32 @@ func TestString(t *testing.T) {
 func check(t *testing.T, text string) {
 	t.Helper()
 	toks := Append(nil, text)
-	end, skip := uint32(0), 0
+	end, skip := 0, 0
 	for i, tok := range toks {
-		if tok.Start < end || tok.End <= tok.Start || int(tok.End) > len(text) {
-			t.Fatalf("%q: token %d spans %d-%d after %d", text, i, tok.Start, tok.End, end)
+		if tok.Start() < end || tok.End() <= tok.Start() || tok.End() > len(text) {
+			t.Fatalf("%q: token %d spans %d-%d after %d", text, i, tok.Start(), tok.End(), end)
 		}
-		if !utf8.RuneStart(text[tok.Start]) && utf8.ValidString(text) {
+		if !utf8.RuneStart(text[tok.Start()]) && utf8.ValidString(text) {
 			t.Fatalf("%q: token %d starts inside a rune", text, i)
 		}
 		folded := tok.AppendTo(nil, text)
-		if len(folded) == 0 || tok.Hash != Hash(folded) || tok.Wide != wide(folded) {
-			t.Fatalf("%q: token %d %q (%+v): hash or width is not that of its folded form %q", text, i, text[tok.Start:tok.End], tok, folded)
+		if len(folded) == 0 || tok.Hash != Hash(folded) || tok.Wide() != wide(folded) {
+			t.Fatalf("%q: token %d %q (%+v): hash or width is not that of its folded form %q", text, i, text[tok.Start():tok.End()], tok, folded)
 		}
-		if key, mask := Heads(folded, tok.Wide); tok.Head&mask != key {
-			t.Fatalf("%q: token %d %q has head %x, want %x", text, i, folded, tok.Head, key)
+		if key, mask := Heads(folded, tok.Wide()); tok.Head(text)&mask != key {
+			t.Fatalf("%q: token %d %q has head %x, want %x", text, i, folded, tok.Head(text), key)
 		}
-		if want := reference(text[tok.Start:tok.End]); want != string(folded) {
+		if want := reference(text[tok.Start():tok.End()]); want != string(folded) {
 			t.Fatalf("%q: token %d folds to %q, by the reference way to %q", text, i, folded, want)
 		}
-		if tok.Parts > 0 {
-			skip = int(tok.Parts)
+		if tok.Parts() > 0 {
+			skip = tok.Parts()
 			continue
 		}
 		if skip > 0 {
 			skip--
 		}
-		end = tok.End
+		end = tok.End()
 	}
 	once := String(text)
 	if twice := String(once); twice != once {

@@ -20,16 +20,18 @@ func mix(a, b uint64) uint64 {
 	return hi ^ lo
 }
 
-// Hash is the hash of folded bytes, as tokens carry it: ASCII eight bytes a step, anything else four 16-bit units a step.
+// Hash is the hash of folded bytes, as tokens carry it: over blocks of 16 ASCII bytes, or of eight 16-bit units for anything else. The last block
+// has its length in the top byte, which it never fills.
 func Hash(folded []byte) uint64 {
 	if !wide(folded) {
 		return hashASCII(folded)
 	}
-	h, x, n := table.seed^mixWide, uint64(0), 0
+	h, block, n := table.seed^mixWide, [8]uint16{}, 0
 	unit := func(u uint16) {
-		x = x<<16 | uint64(u)
-		if n++; n&3 == 0 {
-			h, x = mix(h^x, mixWord), 0
+		block[n] = u
+		if n++; n == 8 {
+			h = mix(h^pack(block[:4]), mixWord^pack(block[4:]))
+			block, n = [8]uint16{}, 0
 		}
 	}
 	for _, r := range string(folded) {
@@ -38,20 +40,30 @@ func Hash(folded []byte) uint64 {
 		}
 		unit(uint16(r))
 	}
-	return mix(h^x, mixTail^uint64(n&3))
+	return last(h, pack(block[:4]), pack(block[4:]), n)
+}
+
+// last mixes the last block of n bytes or units in.
+func last(h, a, b uint64, n int) uint64 { return mix(h^a, mixTail^b^uint64(n)<<56) }
+
+func pack(units []uint16) (x uint64) {
+	for i, u := range units {
+		x |= uint64(u) << (16 * i)
+	}
+	return x
 }
 
 func hashASCII(b []byte) uint64 {
 	h := table.seed
-	for len(b) >= 8 {
-		h = mix(h^binary.LittleEndian.Uint64(b), mixWord)
-		b = b[8:]
+	for len(b) >= 16 {
+		h = mix(h^binary.LittleEndian.Uint64(b), mixWord^binary.LittleEndian.Uint64(b[8:]))
+		b = b[16:]
 	}
-	return mix(h^little(b), mixTail^uint64(len(b)))
+	return last(h, little(b), little(b[min(8, len(b)):]), len(b))
 }
 
-// Heads gives the key by which tokens that begin with the folded prefix are found, and the mask under which a token's Head equals it. A token whose
-// folded form is all ASCII carries its first four letters as bytes; any other carries its first two runes as 16-bit units, so an ASCII prefix has a
+// Heads gives the key by which tokens that begin with the folded prefix are found, and the mask under which a token's Head equals it. The Head of a
+// token whose folded form is all ASCII is its first four letters as bytes; of any other, its first two runes as 16-bit units, so an ASCII prefix has a
 // second form for words such as "straßenverkehrsamt" in mixed script: ask with wide set.
 func Heads(folded []byte, wide bool) (key, mask uint32) {
 	if !wide {
@@ -62,11 +74,11 @@ func Heads(folded []byte, wide bool) (key, mask uint32) {
 		if n == 2 {
 			break
 		}
-		key = key<<16 | uint32(uint16(r))
+		key |= uint32(uint16(r)) << (16 * n)
 		n++
 	}
 	if n == 1 {
-		return key << 16, 0xFFFF0000
+		return key, 0xFFFF
 	}
 	return key, 0xFFFFFFFF
 }

@@ -3,6 +3,7 @@ package fold
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -15,107 +16,114 @@ type scanner struct {
 	dst  []Token
 }
 
-const (
-	lo8 = 0x0101010101010101
-	hi8 = 0x8080808080808080
-)
-
-// alnum looks at eight bytes at once: a high bit for each ASCII letter or digit, and the bytes with capitals made small.
-func alnum(x uint64) (is, lower uint64) {
-	y := x &^ hi8
-	l := y | 0x20*lo8
-	letter := (l + (0x80-'a')*lo8) &^ (l + (0x7f-'z')*lo8) & hi8 &^ x
-	digit := (y + (0x80-'0')*lo8) &^ (y + (0x7f-'9')*lo8) & hi8 &^ x
-	return letter | digit, x | letter>>2
+// run reads on by the way that suits what comes next, and by the general way where a fast one comes no further.
+func (s *scanner) run() {
+	for s.i < len(s.b) {
+		at, c := s.i, s.b[s.i]
+		switch k := table.ascii[c]; {
+		case k != 0 && k != beyond:
+			s.gap |= Gap(k)
+			s.i++
+			continue
+		case k == 0 && s.i+8 < len(s.b) && (s.b[s.i+4]|s.b[s.i+8]) < utf8.RuneSelf:
+			s.narrow()
+		case k == beyond && c < 0xE0:
+			s.pairs()
+		}
+		if s.i == at {
+			s.step()
+		}
+	}
 }
 
-// run keeps what the loop needs in registers: most words are ASCII, shorter than eight letters, with ASCII behind them. The rest is left to
-// functions that work on the scanner.
-func (s *scanner) run() {
+// more is how many tokens a full buffer grows by, at least.
+const more = 256
+
+// sight is more bytes than pairs looks at: a word of 16, a separator of up to four and one byte behind it.
+const sight = 24
+
+func placed(start, end int, gap Gap) uint64 {
+	return uint64(start) | uint64(end-start)<<lenShift | uint64(gap)<<gapShift
+}
+
+// pairs reads words of up to seven letters that are written in two bytes each and fold to such (Arabic script, Cyrillic, Greek, Hebrew), the same
+// way as narrow.
+func (s *scanner) pairs() {
 	b, i, gap, dst := s.b, s.i, s.gap, s.dst
-	ascii, seed := &table.ascii, table.seed
-	for i < len(b) {
-		k := ascii[b[i]]
-		if k == 0 && i+8 <= len(b) {
-			is, low := alnum(binary.LittleEndian.Uint64(b[i:]))
-			n := bits.TrailingZeros64(^is&hi8) >> 3
-			if n < 8 {
-				if behind := ascii[b[i+n]]; behind != beyond {
-					low &= 1<<(uint(n)*8) - 1
-					dst = append(dst, Token{
-						Hash: mix(seed^low, mixTail^uint64(n)), Start: uint32(i), End: uint32(i + n), Head: uint32(low), Gap: gap,
-					})
-					gap = Gap(behind)
-					i += n + 1
-					continue
-				}
+	t := table
+	for i+sight <= len(b) {
+		x, y := binary.LittleEndian.Uint64(b[i:]), binary.LittleEndian.Uint64(b[i+8:])
+		e0, e1, e2, e3 := t.pairs[uint16(x)], t.pairs[uint16(x>>16)], t.pairs[uint16(x>>32)], t.pairs[x>>48]
+		e4, e5, e6, e7 := t.pairs[uint16(y)], t.pairs[uint16(y>>16)], t.pairs[uint16(y>>32)], t.pairs[y>>48]
+		are := e0>>16 | e1>>15&2 | e2>>14&4 | e3>>13&8 | e4>>12&16 | e5>>11&32 | e6>>10&64 | e7>>9&128
+		n := bits.TrailingZeros32(^are)
+		if n == 0 {
+			k := t.ascii[b[i]]
+			if k == 0 || k == beyond {
+				break
 			}
-		}
-		if k != 0 && k != beyond {
 			gap |= Gap(k)
 			i++
 			continue
 		}
-		s.i, s.gap, s.dst = i, gap, dst
-		if k == 0 {
-			s.word()
-		} else {
-			s.wide(i)
+		behind, skip := t.ascii[b[i+2*n]], 1
+		if behind == beyond {
+			behind, skip = s.behind(i + 2*n)
 		}
-		i, gap, dst = s.i, s.gap, s.dst
+		if n == 8 || behind == 0 && skip == 1 || behind == beyond {
+			break
+		}
+		lo := uint64(e0&0xFFFF) | uint64(e1&0xFFFF)<<16 | uint64(e2&0xFFFF)<<32 | uint64(e3)<<48
+		hi := uint64(e4&0xFFFF) | uint64(e5&0xFFFF)<<16 | uint64(e6&0xFFFF)<<32
+		lo &= 1<<(16*uint(n)) - 1
+		hi &= 1<<(16*uint(max(n-4, 0))) - 1
+		if len(dst) == cap(dst) {
+			dst = slices.Grow(dst, more)
+		}
+		dst = append(dst, Token{})
+		to := &dst[len(dst)-1]
+		to.Hash, to.place = last(t.seed^mixWide, lo, hi, n), placed(i, i+2*n, gap)|wideBit
+		i += 2*n + skip
+		gap = Gap(behind)
 	}
-	s.dst = dst
+	s.i, s.gap, s.dst = i, gap, dst
 }
 
-// word reads a token that begins with an ASCII letter or digit.
-func (s *scanner) word() {
-	b, i := s.b, s.i
-	h, head, first := table.seed, uint32(0), true
-	for i+8 <= len(b) {
-		is, low := alnum(binary.LittleEndian.Uint64(b[i:]))
-		n := uint(bits.TrailingZeros64(^is&hi8)) >> 3
-		if n < 8 {
-			low &= 1<<(n*8) - 1
-		}
-		if first {
-			head, first = uint32(low), false
-		}
-		if n < 8 {
-			s.endWord(i+int(n), mix(h^low, mixTail^uint64(n)), head)
-			return
-		}
-		h = mix(h^low, mixWord)
-		i += 8
+// behind looks at what is not ASCII at i, behind a word: the gap of a separator and its length, nothing for a character, or beyond when the word
+// goes on.
+func (s *scanner) behind(i int) (gap uint8, skip int) {
+	switch e, n := s.look(i); e >> 16 {
+	case doSoft:
+		return uint8(Soft), n
+	case doHard:
+		return uint8(Hard), n
+	case doChar:
+		return uint8(Joined), 0
 	}
-	low, n := uint64(0), uint(0)
-	for i < len(b) && b[i] < utf8.RuneSelf && table.lower[b[i]] != 0 {
-		low |= uint64(table.lower[b[i]]) << (8 * n)
-		n++
-		i++
-	}
-	if first {
-		head = uint32(low)
-	}
-	s.endWord(i, mix(h^low, mixTail^uint64(n)), head)
+	return beyond, 0
 }
 
-// endWord writes the ASCII token that ends at i, unless its word goes on beyond ASCII.
-func (s *scanner) endWord(i int, h uint64, head uint32) {
-	if i < len(s.b) && s.b[i] >= utf8.RuneSelf {
-		e, _ := s.look(i)
-		switch e >> 16 {
-		case doWord, doMulti, doSlow, doNone, doJoiner:
-			s.wide(s.i)
-			return
-		}
+// step reads one word, a run of characters, or a separator.
+func (s *scanner) step() {
+	switch e, n := s.look(s.i); e >> 16 {
+	case doSoft:
+		s.gap |= Soft
+		s.i += n
+	case doHard:
+		s.gap = Hard
+		s.i += n
+	case doChar:
+		s.chars()
+	default:
+		s.word()
 	}
-	s.put(Token{Hash: h, Start: uint32(s.i), End: uint32(i), Head: head})
 }
 
 func (s *scanner) put(t Token) {
-	t.Gap = s.gap
+	end := t.End()
+	t.place = t.place&^(3<<gapShift) | uint64(s.gap)<<gapShift
 	s.dst = append(s.dst, t)
-	s.gap, s.i = Joined, int(t.End)
+	s.gap, s.i = Joined, end
 }
 
 // look reads the rune at i: its entry of the table, and its length in bytes.
@@ -127,8 +135,10 @@ func (s *scanner) look(i int) (entry uint32, n int) {
 		return table.runes[c], 1
 	case c < 0xE0 && c >= 0xC2 && i+1 < len(b) && b[i+1]&0xC0 == 0x80:
 		return table.runes[c&0x1F<<6|uint32(b[i+1]&0x3F)], 2
-	case c < 0xF0 && c > 0xE0 && c != 0xED && i+2 < len(b) && b[i+1]&0xC0 == 0x80 && b[i+2]&0xC0 == 0x80:
-		return table.runes[c&0x0F<<12|uint32(b[i+1]&0x3F)<<6|uint32(b[i+2]&0x3F)], 3
+	case i+2 < len(b):
+		if r := three(c, uint32(b[i+1]), uint32(b[i+2])); r != 0 {
+			return table.runes[r], 3
+		}
 	}
 	r, n := utf8.DecodeRune(b[i:])
 	if r >= 0x10000 {
@@ -137,110 +147,116 @@ func (s *scanner) look(i int) (entry uint32, n int) {
 	return table.runes[r], n
 }
 
-// wide reads what begins at i beyond ASCII, or an ASCII word that goes on beyond it: one token, a run of characters, or one separator.
-func (s *scanner) wide(i int) {
-	b, runes := s.b, &table.runes
-	start := i
-	h, x, four := table.seed^mixWide, uint64(0), uint64(0)
-	units, all, odd := 0, uint32(0), uint32(0)
-	var e uint32
+// three decodes a rune of three bytes, 0 when it is none. It leaves those that begin with ED to the library, because half of them are no runes.
+func three(a, b, c uint32) uint32 {
+	r := a&0x0F<<12 | b&0x3F<<6 | c&0x3F
+	if a&0xF0 != 0xE0 || a == 0xED || (b^0x80)|(c^0x80) > 0x3F || r < 0x800 {
+		return 0
+	}
+	return r
+}
+
+// word reads a word of any length and script. It is Hash, unit by unit, in registers.
+func (s *scanner) word() {
+	b, runes, i := s.b, &table.runes, s.i
+	h, lo, x, units := table.seed^mixWide, uint64(0), uint64(0), uint(0)
+	all, odd := uint32(0), uint32(0)
 	for i < len(b) {
-		c, w := uint32(b[i]), 0
-		if c-0xC2 < 0xE0-0xC2 && i+1 < len(b) && b[i+1]&0xC0 == 0x80 {
-			e, w = runes[c&0x1F<<6|uint32(b[i+1]&0x3F)], 2
-		} else {
-			e, w = s.look(i)
+		e, n := uint32(0), 1
+		switch c := uint32(b[i]); {
+		case c < utf8.RuneSelf:
+			e = runes[c]
+		case c < 0xE0 && i+1 < len(b) && b[i+1]&0xC0 == 0x80:
+			e, n = runes[c&0x1F<<6|uint32(b[i+1]&0x3F)], 2
+		case c == 0xE0 && i+2 < len(b) && b[i+1]&0xE0 == 0xA0 && b[i+2]&0xC0 == 0x80:
+			e, n = runes[uint32(b[i+1]&0x3F)<<6|uint32(b[i+2]&0x3F)], 3
+		default:
+			e, n = s.look(i)
 		}
-		if e>>16 == doWord {
-			x = x<<16 | uint64(e&0xFFFF)
-			all |= e
-			i += w
-			if units++; units&3 == 0 {
-				if units == 4 {
-					four = x
-				}
-				h, x = mix(h^x, mixWord), 0
-			}
-			continue
-		}
-		if e>>16 < doNone { // what ends words
+		if e < doWord<<16 { // what ends words
 			break
-		}
-		odd |= e >> 16 &^ doNone
-		i += w
-	}
-	switch {
-	case units == 0 && odd&doSlowBit == 0:
-		s.other(i, e)
-	case odd != 0 || all&0xFFFF < utf8.RuneSelf:
-		s.slow(start, i)
-	default:
-		s.put(Token{
-			Hash: mix(h^x, mixTail^uint64(units&3)), Start: uint32(start), End: uint32(i), Head: wideHead(four, x, units), Wide: true,
-		})
-	}
-}
-
-// wideHead is the first two runes of a word whose first four are four, or of a shorter one that is x.
-func wideHead(four, x uint64, units int) uint32 {
-	switch {
-	case units >= 4:
-		return uint32(four >> 32)
-	case units == 3:
-		return uint32(x >> 16)
-	case units == 1:
-		return uint32(x) << 16
-	}
-	return uint32(x)
-}
-
-// other handles what stands at i when no word stands before it: a separator, a character, or the end.
-func (s *scanner) other(i int, e uint32) {
-	if i >= len(s.b) {
-		s.i = i
-		return
-	}
-	switch e >> 16 {
-	case doChar:
-		s.chars(i)
-		return
-	case doHard:
-		s.gap = Hard
-	default:
-		s.gap |= Soft
-	}
-	_, n := s.look(i)
-	s.i = i + n
-}
-
-// chars reads a run of characters, each a token of its own. One that is followed by what composes with it, or lies beyond the table, is folded
-// the slow way.
-func (s *scanner) chars(i int) {
-	seed := table.seed ^ mixWide
-	for i < len(s.b) {
-		e, n := s.look(i)
-		if e>>16 != doChar {
-			if e>>16 == doSlow && len(s.dst) > 0 && int(s.dst[len(s.dst)-1].End) == i {
-				s.composed(i)
-				return
-			}
-			break
-		}
-		if e == doChar<<16 {
-			s.slow(i, i+n)
-		} else {
-			to := e & 0xFFFF
-			s.put(Token{Hash: mix(seed^uint64(to), mixTail^1), Start: uint32(i), End: uint32(i + n), Head: to << 16, Class: Char, Wide: true})
 		}
 		i += n
+		if e >= doNone<<16 {
+			odd |= e >> 16 &^ doNone
+			continue
+		}
+		x |= uint64(e&0xFFFF) << (units << 4 & 63)
+		all |= e
+		if units++; units&3 == 0 {
+			if units&7 == 4 {
+				lo = x
+			} else {
+				h = mix(h^lo, mixWord^x)
+			}
+			x = 0
+		}
 	}
-	s.i = i
+	if units&4 == 0 {
+		lo, x = x, 0
+	}
+	switch {
+	case i-s.i > maxLen || units == 0 && odd&doSlowBit == 0: // nothing of a word was left
+		s.i = i
+	case odd != 0 || all&0xFFFF < utf8.RuneSelf:
+		s.slow(s.i, i)
+	default:
+		s.put(Token{last(h, lo, x, int(units&7)), placed(s.i, i, s.gap) | wideBit})
+	}
+}
+
+// chars reads a run of characters, each a token of its own, and the separators in it.
+func (s *scanner) chars() {
+	b, i, gap, dst, t := s.b, s.i, s.gap, s.dst, table
+	seed := t.seed ^ mixWide
+	for i+3 <= len(b) {
+		r := three(uint32(b[i]), uint32(b[i+1]), uint32(b[i+2]))
+		if r == 0 {
+			break
+		}
+		if r-0x4E00 >= 0xA000-0x4E00 { // not the ideographs that fold to themselves
+			e := t.runes[r]
+			if e>>16 <= doHard {
+				gap |= Soft | Gap(e>>16<<1)
+				i += 3
+				continue
+			}
+			if r = e & 0xFFFF; e>>16 != doChar {
+				break
+			}
+		}
+		if len(dst) == cap(dst) {
+			dst = slices.Grow(dst, more)
+		}
+		dst = append(dst, Token{})
+		to := &dst[len(dst)-1]
+		to.Hash, to.place = last(seed, uint64(r), 0, 1), placed(i, i+3, gap)|wideBit|charBit
+		gap = Joined
+		i += 3
+	}
+	s.i, s.gap, s.dst = i, gap, dst
+	s.afterChars()
+}
+
+// afterChars handles what ended a run of characters: one beyond the table, or something that composes with the last.
+func (s *scanner) afterChars() {
+	if s.i == len(s.b) {
+		return
+	}
+	switch e, n := s.look(s.i); e >> 16 {
+	case doChar:
+		s.slow(s.i, s.i+n)
+	case doSlow:
+		if k := len(s.dst); k > 0 && s.dst[k-1].End() == s.i {
+			s.composed(s.i)
+		}
+	}
 }
 
 // composed takes the last character back and folds it together with what composes with it at i.
 func (s *scanner) composed(i int) {
 	last := s.dst[len(s.dst)-1]
-	s.dst, s.gap = s.dst[:len(s.dst)-1], last.Gap
+	s.dst, s.gap = s.dst[:len(s.dst)-1], last.Gap()
 	for i < len(s.b) {
 		e, n := s.look(i)
 		if e>>16 != doSlow {
@@ -248,5 +264,5 @@ func (s *scanner) composed(i int) {
 		}
 		i += n
 	}
-	s.slow(int(last.Start), i)
+	s.slow(last.Start(), i)
 }

@@ -16,21 +16,21 @@ func (s *scanner) slow(start, end int) {
 		s.i = end
 		return
 	}
-	if len(parts) > 1 && len(parts) < 256 {
-		whole.Parts = uint8(len(parts))
-		gap := s.gap
+	if len(parts) < 2 || len(parts) > 255 {
 		s.put(whole)
-		s.gap = gap
-		for i, p := range parts {
-			if i > 0 {
-				s.gap = Soft
-			}
-			s.put(p)
-		}
-		s.i = end
 		return
 	}
+	gap := s.gap
+	whole.place |= uint64(len(parts)) << partsShift
 	s.put(whole)
+	s.gap = gap
+	for i, p := range parts {
+		if i > 0 {
+			s.gap = Soft
+		}
+		s.put(p)
+	}
+	s.i = end
 }
 
 func (s *scanner) slowToken(buf []byte, start, end int) (Token, bool) {
@@ -38,10 +38,12 @@ func (s *scanner) slowToken(buf []byte, start, end int) (Token, bool) {
 	if len(folded) == 0 {
 		return Token{}, false
 	}
-	t := Token{Hash: Hash(folded), Start: uint32(start), End: uint32(end), Wide: wide(folded)}
-	t.Head, _ = Heads(folded, t.Wide)
+	t := Token{Hash(folded), placed(start, end, Joined)}
+	if wide(folded) {
+		t.place |= wideBit
+	}
 	if r, _ := utf8.DecodeRune(folded); isChar(r) {
-		t.Class = Char
+		t.place |= charBit
 	}
 	return t, true
 }

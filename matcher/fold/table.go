@@ -25,6 +25,9 @@ const (
 // doSlowBit tells doMulti and doSlow from doNone and doJoiner.
 const doSlowBit = 2
 
+// isLetter marks the entries of tables.pairs that are in use.
+const isLetter = 1 << 16
+
 // beyond marks the bytes of tables.ascii that are not ASCII.
 const beyond = 0xFF
 
@@ -32,8 +35,11 @@ const beyond = 0xFF
 type tables struct {
 	seed  uint64          // differs in every process: nobody outside can make words collide
 	ascii [256]uint8      // 0 for an ASCII letter or digit; a Gap for other ASCII; beyond for the rest
-	lower [128]uint8      // the folded letter or digit, 0 for others
+	gaps  [256]uint8      // the Gap of an ASCII separator, 0 for the rest
+	low   [16]uint64      // the bytes of a word of so many among the first eight
+	high  [16]uint64      // and among the next eight
 	runes [0x10000]uint32 // do<<16 | folded rune
+	pairs [0x10000]uint32 // by two bytes of text, for letters that are written in two and fold to such: isLetter | folded rune
 	multi map[rune]string // folded form of what folds to several runes
 }
 
@@ -47,17 +53,30 @@ func newTables() *tables {
 			t.runes[r] = b.entry(r)
 		}
 	}
+	for r := rune(0x80); r < 0x800; r++ {
+		if e := t.runes[r]; e>>16 == doWord && e&0xFFFF >= 0x80 {
+			two := utf8.AppendRune(nil, r)
+			t.pairs[int(two[0])|int(two[1])<<8] = isLetter | e&0xFFFF
+		}
+	}
 	for c := range t.ascii {
 		switch e := t.runes[c]; {
 		case c >= utf8.RuneSelf:
 			t.ascii[c] = beyond
 		case e>>16 == doWord:
-			t.ascii[c], t.lower[c] = 0, uint8(e)
+			t.ascii[c] = 0
 		case e>>16 == doHard:
 			t.ascii[c] = uint8(Hard)
 		default:
 			t.ascii[c] = uint8(Soft)
 		}
+	}
+	for n := range t.low {
+		t.low[n] = 1<<uint(8*min(n, 8)) - 1
+		t.high[n] = 1<<uint(8*max(n-8, 0)) - 1
+	}
+	for c := range t.gaps[:utf8.RuneSelf] {
+		t.gaps[c] = t.ascii[c]
 	}
 	return t
 }

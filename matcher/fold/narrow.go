@@ -1,0 +1,168 @@
+package fold
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"slices"
+	"unicode/utf8"
+)
+
+const (
+	block = 64  // bytes that are marked together
+	chunk = 256 // bytes that narrow takes at once, whole blocks
+	over  = 16  // bytes that it reads beyond
+)
+
+// narrow reads ASCII text. It first marks where words begin and end, many bytes at once, and then makes a token of each pair of marks, so that
+// nothing waits for the length of the word before. It stops at what is not ASCII and no separator.
+func (s *scanner) narrow() {
+	var tail [block + over]byte
+	var marks [chunk + block]uint16
+	for s.i < len(s.b) && s.b[s.i] < utf8.RuneSelf {
+		src := s.b[s.i:]
+		n := min(len(src)-over, chunk) &^ (block - 1)
+		if n <= 0 {
+			n = min(len(src), block)
+			copy(tail[:], src)
+			clear(tail[n:])
+			src = tail[:]
+		}
+		n, found := mark(&marks, src, n)
+		if s.narrowWords(src, marks[:found], n) {
+			return
+		}
+	}
+}
+
+// narrowWords makes tokens of the marked words in the first n bytes of src, which stand at s.i, and moves on. It tells whether narrow must stop.
+func (s *scanner) narrowWords(src []byte, marks []uint16, n int) (stop bool) {
+	gap, skip, whole := uint8(Joined), 0, true
+	if s.i+n < len(s.b) && s.b[s.i+n] >= utf8.RuneSelf {
+		gap, skip = s.behind(s.i + n)
+		stop, whole = skip == 0, gap != beyond
+	} else {
+		whole = s.i+n == len(s.b)
+	}
+	if len(marks)%2 != 0 { // the last word touches n
+		from := int(marks[len(marks)-1])
+		if whole {
+			marks = append(marks, uint16(n))
+		} else {
+			marks, n, gap, skip = marks[:len(marks)-1], from, uint8(Joined), 0
+			stop = stop || n == 0
+		}
+	}
+	s.tokens(src, marks, n)
+	if gap != beyond {
+		s.gap |= Gap(gap)
+	}
+	s.i += n + skip
+	return stop
+}
+
+const (
+	lo8    = 0x0101010101010101
+	hi8    = 0x8080808080808080
+	small8 = 0x2020202020202020 // makes ASCII capitals small and leaves digits
+)
+
+// alnum has the high bit of each byte set that is an ASCII letter or digit.
+func alnum(x uint64) uint64 {
+	y := x &^ hi8
+	l := y | small8
+	letter := (l + (0x80-'a')*lo8) &^ (l + (0x7f-'z')*lo8)
+	digit := (y + (0x80-'0')*lo8) &^ (y + (0x7f-'9')*lo8)
+	return (letter | digit) & hi8 &^ x
+}
+
+// pack8 gathers the high bits of eight bytes in one.
+func pack8(x uint64) uint64 { return x >> 7 * 0x0102040810204080 >> 56 }
+
+// mark writes where words begin and end, in turns, in the first n bytes of src, or up to the first that is not ASCII. It returns how many bytes it
+// took and how many marks it wrote: an odd number when the last word touches the end.
+func mark(marks *[chunk + block]uint16, src []byte, n int) (taken, found int) {
+	before := uint64(0) // whether the block before ends in a word
+	for at := 0; at < n; at += block {
+		words, wides := look64((*[block]byte)(src[at:]))
+		if at+block > n {
+			words &= 1<<uint(n-at) - 1
+			wides &= 1<<uint(n-at) - 1
+		}
+		if wides != 0 {
+			n = at + bits.TrailingZeros64(wides)
+			words &= wides&-wides - 1
+		}
+		turns := words ^ (words<<1 | before)
+		if n < at+block { // what lies beyond n is no end
+			turns &= 1<<uint(n-at) - 1
+		}
+		before = words >> 63
+		count := bits.OnesCount64(turns)
+		for k := 0; k < count; k += 4 {
+			to := (*[4]uint16)(marks[found+k:])
+			for m := range to {
+				to[m] = uint16(at + bits.TrailingZeros64(turns))
+				turns &= turns - 1
+			}
+		}
+		found += count
+	}
+	return n, found
+}
+
+// look64 tells which bytes are ASCII letters or digits, and which are not ASCII: one bit each.
+func look64(b *[block]byte) (words, wides uint64) {
+	for k := 0; k < block; k += 16 {
+		x, y := binary.LittleEndian.Uint64(b[k:]), binary.LittleEndian.Uint64(b[k+8:])
+		words |= (pack8(alnum(x)) | pack8(alnum(y))<<8) << (k & 63)
+		if (x|y)&hi8 != 0 {
+			wides |= (pack8(x&hi8) | pack8(y&hi8)<<8) << (k & 63)
+		}
+	}
+	return words, wides
+}
+
+// tokens makes a token of each pair of marks and gathers the gaps up to n.
+func (s *scanner) tokens(src []byte, marks []uint16, n int) {
+	t, base, gap, end := table, uint64(s.i), s.gap, 0
+	s.dst = slices.Grow(s.dst, len(marks)/2)
+	dst := s.dst[len(s.dst) : len(s.dst)+len(marks)/2]
+	for k := range dst {
+		from, to := int(marks[2*k]), int(marks[2*k+1])
+		size := to - from
+		gap |= Gap(t.gaps[src[end]] | t.gaps[src[max(from-1, end)]])
+		if from-end > 2 {
+			gap |= t.between(src[end:from])
+		}
+		end = to
+		token := &dst[k]
+		token.place = base + uint64(from) | uint64(size)<<lenShift | uint64(gap)<<gapShift
+		gap = Joined
+		if size > 15 {
+			token.Hash = t.long(src[from:to])
+			continue
+		}
+		x, y := binary.LittleEndian.Uint64(src[from:]), binary.LittleEndian.Uint64(src[from+8:])
+		token.Hash = last(t.seed, (x|small8)&t.low[size&15], (y|small8)&t.high[size&15], size)
+	}
+	s.gap = gap | t.between(src[end:n])
+	s.dst = s.dst[:len(s.dst)+len(dst)]
+}
+
+// long is the hash of a word of 16 ASCII letters and more.
+func (t *tables) long(b []byte) uint64 {
+	h := t.seed
+	for ; len(b) >= 16; b = b[16:] {
+		h = mix(h^(binary.LittleEndian.Uint64(b)|small8), mixWord^(binary.LittleEndian.Uint64(b[8:])|small8))
+	}
+	x, y := little(b), little(b[min(8, len(b)):])
+	return last(h, (x|small8)&t.low[len(b)], (y|small8)&t.high[len(b)], len(b))
+}
+
+// between is the gap that ASCII separators make.
+func (t *tables) between(b []byte) (gap Gap) {
+	for _, c := range b {
+		gap |= Gap(t.gaps[c])
+	}
+	return gap
+}
