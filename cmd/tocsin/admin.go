@@ -33,6 +33,7 @@ func (in *instance) handler() http.Handler {
 	mux.HandleFunc("GET /api/v1/alerts", func(w http.ResponseWriter, r *http.Request) { stream(w, r, in.bus.ReadAlerts) })
 	mux.HandleFunc("GET /api/v1/feeds", in.serveFeeds)
 	mux.HandleFunc("GET /api/v1/status", in.serveStatus)
+	mux.HandleFunc("GET /api/v1/watchlists", in.serveWatchlists)
 	mux.HandleFunc("GET /api/v1/why", in.serveWhy)
 	mux.HandleFunc("GET /api/v1/dead", in.serveDead)
 	mux.HandleFunc("POST /api/v1/dead/retry", in.serveDeadRetry)

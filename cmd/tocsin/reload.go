@@ -60,6 +60,7 @@ type reloadable struct {
 	state  struct {
 		sync.Mutex
 		listStatus
+		archive []byte // of what is live; nil when that is inside the program
 	}
 }
 
@@ -99,6 +100,28 @@ func (l *reloadable) change(f func(*listStatus)) (before listStatus) {
 	before = l.state.listStatus
 	f(&l.state.listStatus)
 	return before
+}
+
+func (l *reloadable) keep(archive []byte) {
+	l.state.Lock()
+	defer l.state.Unlock()
+	l.state.archive = archive
+}
+
+// liveArchive gives the files of the live watchlists.
+func (r *reloader) liveArchive() ([]byte, error) {
+	for _, l := range r.lists {
+		if l.what != whatWatchlists {
+			continue
+		}
+		l.state.Lock()
+		defer l.state.Unlock()
+		if l.state.From == fromShipped {
+			return packShipped()
+		}
+		return l.state.archive, nil
+	}
+	return nil, errors.New("this instance does not match: ask one with the role matcher")
 }
 
 // status tells the state of every kind of lists.
@@ -241,6 +264,7 @@ func (r *reloader) install(ctx context.Context, l *reloadable, a *accepted, from
 // makes live.
 func (r *reloader) settled(ctx context.Context, l *reloadable, a *accepted, from string) {
 	ends := false
+	l.keep(a.archive)
 	before := l.change(func(s *listStatus) {
 		s.Revision, s.Summary = a.revision, a.summary
 		if ends = s.OK || s.refusedFrom == from; ends {

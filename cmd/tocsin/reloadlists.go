@@ -201,6 +201,7 @@ func (in *instance) openWatchlists(ctx context.Context, first firstLists, broken
 	}
 	a := in.acceptedSet(first.index, nil, first.archive)
 	a.live()
+	l.keep(a.archive)
 	if first.files == nil {
 		l.begin(fromShipped, a.revision, a.summary, in.reload)
 		return nil
@@ -213,6 +214,7 @@ func (in *instance) openWatchlists(ctx context.Context, first firstLists, broken
 // beginStored begins with what was accepted last. What is broken is told as after a reload.
 func (in *instance) beginStored(ctx context.Context, l *reloadable, stored *accepted, broken error) {
 	stored.live()
+	l.keep(stored.archive)
 	from := fromCluster
 	if broken != nil {
 		from = fromLastGood

@@ -116,6 +116,17 @@ func (in *instance) serveReload(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, rep)
 }
 
+// serveWatchlists gives the files of the live watchlists as a zip archive.
+func (in *instance) serveWatchlists(w http.ResponseWriter, _ *http.Request) {
+	archive, err := in.reload.liveArchive()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", "application/zip")
+	_, _ = w.Write(archive) // the reader went away
+}
+
 func reloadCommand(s std) *cobra.Command {
 	var server string
 	c := &cobra.Command{

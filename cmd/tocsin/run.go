@@ -56,29 +56,45 @@ func runConfig(ctx context.Context, s std, file string, r roles) error {
 	return in.run(ctx)
 }
 
+type checkFlags struct {
+	file, lists string
+	verbose     bool
+	history     historyFlags
+}
+
 func checkCommand(s std) *cobra.Command {
-	var file, lists string
+	var f checkFlags
 	c := &cobra.Command{
-		Use:     "check",
-		Short:   "Read the configuration, watchlists and feed lists; run every list's own sentences",
-		Long:    "Read everything that `tocsin run` would read, and start nothing. Every fault comes with its place, the fact and the next step.",
-		Example: "  tocsin check --config tocsin.yaml\n  tocsin check --watchlists ./watchlists",
+		Use:   "check",
+		Short: "Read the configuration, watchlists and feed lists; run every list's own sentences",
+		Long: `Read everything that ` + "`tocsin run`" + ` would read, and start nothing. Every fault comes with its place, the fact and the next step.
+
+With --history the watchlists are tried on stored items, those of the running instance or of files: which entities, rules and aliases never fired,
+and which fire too often.`,
+		Example: "  tocsin check --config tocsin.yaml\n  tocsin check --watchlists ./watchlists\n  tocsin check --watchlists ./watchlists --history --since 30d",
 		Args:    cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return check(s, file, lists)
+		RunE: func(c *cobra.Command, _ []string) error {
+			f.history.source.sinceSet = c.Flags().Changed("since")
+			return check(c.Context(), s, &f)
 		},
 	}
-	c.Flags().StringVar(&file, "config", "", "the operator's file, tocsin.yaml")
-	c.Flags().StringVar(&lists, "watchlists", "", "check this folder of watchlists instead of the configured one")
+	c.Flags().StringVar(&f.file, "config", "", "the operator's file, tocsin.yaml")
+	c.Flags().StringVar(&f.lists, "watchlists", "", "check this folder of watchlists instead of the configured one")
+	c.Flags().BoolVar(&f.verbose, "verbose", false, "list unattested aliases, and with --history every alias that never counted")
+	c.Flags().BoolVar(&f.history.on, "history", false, "try the watchlists on stored items too")
+	c.Flags().Float64Var(&f.history.often, "often", 20, "alerts a day from which --history calls an entity or rule too often")
+	f.history.source.flags(c)
 	return c
 }
 
-func check(s std, file, lists string) error {
-	cfg, faults := loadConfig(file)
-	if lists == "" {
-		lists = cfg.watchlistsDir()
+func check(ctx context.Context, s std, f *checkFlags) error {
+	cfg, faults := loadConfig(f.file)
+	l := lists{name: f.lists}
+	if l.name == "" {
+		l.name = cfg.watchlistsDir()
 	}
-	x, warnings, err := loadIndex(lists)
+	set, setFaults := loadSet(l.name)
+	x, warnings, err := compileSet(set, setFaults)
 	feeds, feedFaults := loadFeeds(&cfg)
 	faults = append(append(faults, warnings...), feedFaults...)
 	errs, warns := faults.Split()
@@ -95,8 +111,26 @@ func check(s std, file, lists string) error {
 		n += strings.Count(errText(err), "\n")
 		return &exitError{code: exitUsage, silent: true, err: fmt.Errorf("%d faults", n)}
 	}
+	l.set, l.index = set, x
+	l.writeUnattested(s, f.verbose)
 	fmt.Fprintf(s.out, "ok: %s, %d feeds, %d channels\n", x.Summary(), len(feeds), len(cfg.Channels))
+	if f.history.on {
+		return checkHistory(ctx, s, &f.history, l, f.verbose)
+	}
 	return nil
+}
+
+// writeUnattested tells how many aliases wait for a reader of their language, and with verbose which.
+func (l *lists) writeUnattested(s std, verbose bool) {
+	aliases, of := unattested(l.set)
+	if verbose {
+		for i, a := range aliases {
+			fmt.Fprintf(s.out, "%s: %s alias %q of %q is unattested: a reader of the language should confirm it\n", place(a.Pos), a.Lang, a.Text, of[i].ID.Value)
+		}
+	}
+	if n := len(aliases); n > 0 && !verbose {
+		fmt.Fprintf(s.out, "unattested aliases: %d; --verbose lists them\n", n)
+	}
 }
 
 func errText(err error) string {

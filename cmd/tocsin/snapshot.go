@@ -17,6 +17,7 @@ import (
 	"tocsin/matcher/watchlist"
 	"tocsin/news"
 	"tocsin/news/strict"
+	"tocsin/watchlists"
 )
 
 // snapshot is the content of list files at one moment, by name: what is judged, what goes live and what is shared are then the same bytes.
@@ -56,9 +57,20 @@ func (s snapshot) pack() ([]byte, error) {
 }
 
 // readWatchlists reads the files of a folder that watchlist.Load would read.
-func readWatchlists(dir string) (snapshot, error) {
+func readWatchlists(dir string) (snapshot, error) { return readFolder(os.DirFS(dir), dir) }
+
+// packShipped makes an archive of the watchlists inside the program.
+func packShipped() ([]byte, error) {
+	s, err := readFolder(watchlists.Lists, shipped)
+	if err != nil {
+		return nil, err
+	}
+	return s.pack()
+}
+
+func readFolder(fsys fs.FS, dir string) (snapshot, error) {
 	var faults strict.Faults
-	entries, err := os.ReadDir(dir)
+	entries, err := fs.ReadDir(fsys, ".")
 	if err != nil {
 		faults.Add(strict.Pos{File: dir}, "check the folder and its rights", "the folder of watchlists cannot be read (%s)", cause(err))
 		return nil, faults.Err()
@@ -69,7 +81,7 @@ func readWatchlists(dir string) (snapshot, error) {
 		if strings.HasPrefix(name, "_") || strings.HasPrefix(name, ".") || e.IsDir() || !isYAML(name) {
 			continue
 		}
-		data, err := readList(os.DirFS(dir), name)
+		data, err := readList(fsys, name)
 		if err != nil {
 			faults.Add(strict.Pos{File: filepath.Join(dir, name)}, "check the file and its rights", "the file cannot be read (%s)", cause(err))
 			continue
