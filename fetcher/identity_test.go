@@ -99,6 +99,17 @@ func TestGUIDChurnIsNoNewsAndKeepsTheItem(t *testing.T) {
 	}
 }
 
+func TestNewIDOnAKnownLinkIsNewUnlessTheOldIDLeft(t *testing.T) {
+	r := documents(t, Feed{}, rssOf("Live page: morning|https://herald.example/live|m"), rssOf("Live page: talks collapse|https://herald.example/live|n"))
+	if len(r.items) != 2 {
+		t.Errorf("another title: published %v", r.titles())
+	}
+	r = documents(t, Feed{}, rssOf("Live page|https://herald.example/live|m"), rssOf("Live page|https://herald.example/live|n", "Live page|https://herald.example/live|m"))
+	if len(r.items) != 2 {
+		t.Errorf("both ids in one document: published %v", r.titles())
+	}
+}
+
 func TestNewIDOnAKnownLinkWithAnotherTitleIsNew(t *testing.T) {
 	r := documents(t, Feed{}, rssOf("Live page: morning|https://herald.example/live|m"), rssOf("Live page: talks collapse|https://herald.example/live|n", "Live page: morning|https://herald.example/live|m"))
 	if len(r.items) != 2 {

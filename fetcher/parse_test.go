@@ -3,6 +3,7 @@ package fetcher
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -105,7 +106,7 @@ func TestBrokenMarkup(t *testing.T) {
 	}{
 		"junk before and behind":      {"PHP Warning: x in y on line 3\n<br />\n" + wrap(item(1)) + "<script>x</script>", "Item 1", 0},
 		"comment with another root":   {"<!-- <rss> --><!-- <html> -->" + wrap(item(1)), "Item 1", 0},
-		"control characters":          {wrap("<item><title>It\x0bem &#x0B;&#0;&#xD800;&#xFFFF;1</title></item>"), "Item 1", 0},
+		"control characters":          {wrap("<item><title>It\x0bem &#x0B;&#0;&#xD800;&#xFFFF;&#x110000;1</title></item>"), "Item 1", 0},
 		"stray bracket":               {wrap(item(1) + "<item><title>2 < 3 & 4</title></item>" + item(3)), "Item 1|2 < 3 & 4|Item 3", 0},
 		"stray end of CDATA":          {wrap("<item><title>a ]]> b</title></item>" + item(2)), "a ]]> b|Item 2", 0},
 		"comment with dashes":         {wrap("<item><!-- a -- b --><title>c</title></item>" + item(2)), "c|Item 2", 0},
@@ -134,6 +135,14 @@ func TestBrokenMarkup(t *testing.T) {
 				t.Errorf("%s, %d dropped; %v", got, res.Dropped, res.Degraded)
 			}
 		})
+	}
+}
+
+func TestUnclosedTagInATitleMarksTheItem(t *testing.T) {
+	res := parseText(t, `<rss><channel><item><title>Deal <b>signed</title><description>x</description></item><item><title>Fine</title></item></channel></rss>`)
+	items := res.Items(&Document{FirstSeen: time.Now()})
+	if !slices.Contains(items[0].Flags, news.FlagDegraded) || slices.Contains(items[1].Flags, news.FlagDegraded) {
+		t.Errorf("flags %v and %v", items[0].Flags, items[1].Flags)
 	}
 }
 

@@ -185,9 +185,7 @@ func (s *state) fail(f *Fault, now time.Time) {
 	if f.RetryAfter > 0 {
 		s.RetryUntil = now.Add(f.RetryAfter)
 	}
-	if f.Reason == ReasonGone && s.Adopted == "" {
-		s.Gone = true
-	}
+	s.Gone = f.Reason == ReasonGone
 }
 
 // succeed notes a poll that reached the feed.
