@@ -265,7 +265,8 @@ func BenchmarkCompile(b *testing.B) {
 // bytes is the memory of the tables of an index.
 func (x *Index) bytes() (n int) {
 	for _, t := range []*table{x.primary, x.secondary} {
-		n += 16*len(t.edges) + 16*len(t.phrases) + 8*len(t.targets) + cap(t.text) + 8*len(t.ones.words) + 8*len(t.twos.words)
+		n += 16*len(t.edges) + 16*len(t.phrases) + 8*len(t.targets) + cap(t.text) +
+			8*(len(t.ones.words)+len(t.twos.words)+len(t.pairs.words)+len(t.threes.words))
 	}
 	return n + 16*cap(x.aliases)
 }

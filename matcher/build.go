@@ -11,9 +11,8 @@ type tableBuilder struct {
 	text  []byte
 	items []item
 	toks  []fold.Token
-	edges int // at most so many
-	ones  int
-	twos  int
+	edges int    // at most so many
+	sizes [4]int // phrases of one, two and more tokens
 	open  []open
 }
 
@@ -39,11 +38,8 @@ func (b *tableBuilder) add(folded string, r ref) bool {
 	}
 	b.items = append(b.items, item{uint32(len(b.text)), uint16(len(folded)), uint8(n), r})
 	b.text = append(b.text, folded...)
-	if b.edges += max(1, n-1); n == 1 {
-		b.ones++
-	} else {
-		b.twos++
-	}
+	b.edges += max(1, n-2)
+	b.sizes[min(n, 3)]++
 	return true
 }
 
@@ -58,7 +54,9 @@ func (b *tableBuilder) addOpen(folded string, r ref) bool {
 }
 
 func (b *tableBuilder) build() *table {
-	t := &table{ones: newBitset(b.ones), twos: newBitset(b.twos), text: b.text}
+	t := &table{
+		ones: newBitset(b.sizes[1]), twos: newBitset(b.sizes[2] + b.sizes[3]), pairs: newBitset(b.sizes[2]), threes: newBitset(b.sizes[3]), text: b.text,
+	}
 	if b.edges > 0 {
 		t.edges = make([]edge, b.edges+b.edges/2+8)
 		t.phrases = make([]phrase, 0, len(b.items))
@@ -83,8 +81,14 @@ func (t *table) insert(toks []fold.Token, nodes *uint32) *edge {
 	}
 	key := pairKey(toks[0].Hash, toks[1].Hash)
 	t.twos.add(key)
+	if len(toks) == 2 {
+		t.pairs.add(key)
+		return t.ensure(key, nodes)
+	}
+	key = tripleKey(key, toks[2].Hash)
+	t.threes.add(key)
 	e := t.ensure(key, nodes)
-	for _, tok := range toks[2:] {
+	for _, tok := range toks[3:] {
 		e.node |= hasMore
 		e = t.ensure(nodeKey(e.node&^hasMore, tok.Hash), nodes)
 	}

@@ -24,18 +24,21 @@ const refMask = 1<<29 - 1
 func (r ref) kind() ref { return r &^ refMask }
 func (r ref) id() int   { return int(r & refMask) }
 
-// table finds phrases in tokens. Single tokens and pairs of tokens are looked up in bitsets that nearly always say no, then in one flat
-// table of edges; longer phrases walk on from the pair. Hashes only propose: the folded bytes decide.
+// table finds phrases in tokens. Single tokens, pairs and triples of tokens are looked up in bitsets that nearly always say no, then in one flat
+// table of edges; longer phrases walk on from the triple. Hashes only propose: the folded bytes decide.
 type table struct {
-	ones, twos bitset
-	edges      []edge
-	phrases    []phrase
-	targets    []target
-	text       []byte // folded phrases, one behind the other
-	prefixes   prefixes
+	ones     bitset // phrases of one token
+	twos     bitset // the first two tokens of longer phrases
+	pairs    bitset // phrases of two tokens
+	threes   bitset // the first three tokens of longer phrases
+	edges    []edge
+	phrases  []phrase
+	targets  []target
+	text     []byte // folded phrases, one behind the other
+	prefixes prefixes
 }
 
-// edge leads from a token (or pair, or node) by the next token to a node. fp and fp2 are the key; fp is never 0 in a used edge.
+// edge leads from one, two or three tokens, or from a node by the next token, to a node. fp and fp2 are the key; fp is never 0 in a used edge.
 type edge struct {
 	fp, fp2 uint32
 	node    uint32 // the number of the node that it leads to; hasMore when edges leave it
@@ -57,28 +60,27 @@ type target struct {
 	next int32
 }
 
-// bitset answers "surely not" for a hash.
+// bitset answers "surely not" for a hash. Each key has two bits in one word of memory.
 type bitset struct {
 	words []uint64
 	mask  uint64
 }
 
-const minBits = 1 << 12
+const minWords = 1 << 6
 
-// newBitset has at least 32 bits for each of n keys, so that one word in 32 or fewer passes by chance.
+// newBitset has at least 32 bits for each of n keys, so that one key in some hundreds passes by chance.
 func newBitset(n int) bitset {
-	size := max(minBits, 1<<bits.Len(uint(max(n*32-1, 1))))
-	return bitset{make([]uint64, size/64), uint64(size - 1)}
+	size := max(minWords, 1<<bits.Len(uint(max(n/2, 1))))
+	return bitset{make([]uint64, size), uint64(size - 1)}
 }
 
 func (b bitset) add(key uint64) {
-	p := key >> 24 & b.mask
-	b.words[p>>6] |= 1 << (p & 63)
+	b.words[key>>30&b.mask] |= 1<<(key>>24&63) | 1<<(key>>18&63)
 }
 
 func (b bitset) has(key uint64) bool {
-	p := key >> 24 & b.mask
-	return b.words[p>>6]>>(p&63)&1 != 0
+	w := b.words[key>>30&b.mask]
+	return w>>(key>>24&63)&(w>>(key>>18&63))&1 != 0
 }
 
 const (
@@ -93,6 +95,7 @@ func mix(a, b uint64) uint64 {
 
 // pairKey needs no multiplication: hashes of tokens are spread already.
 func pairKey(a, b uint64) uint64           { return bits.RotateLeft64(a, 21) + b }
+func tripleKey(pair, c uint64) uint64      { return bits.RotateLeft64(pair, 21) + c }
 func nodeKey(node uint32, h uint64) uint64 { return mix(h^mixB, uint64(node)*mixA|1) }
 
 // slot is where the search for key begins.
@@ -134,20 +137,26 @@ func after(toks []fold.Token, i int) int { return i + 1 + toks[i].Parts() }
 func (t *table) scan(s *scratch, text string, toks []fold.Token, field uint8, base int32) {
 	w := walker{table: t, s: s, text: text, toks: toks, field: field, base: base}
 	ones, twos := t.ones, t.twos
-	for i := range toks {
-		tok := &toks[i]
-		if ones.has(tok.Hash) {
-			w.single(i, tok.Hash)
+	if len(toks) == 0 {
+		return
+	}
+	h, parts := toks[0].Hash, 0
+	for i := range toks[1:] {
+		if ones.has(h) {
+			w.single(i, h)
 		}
-		if i+1 == len(toks) {
-			break
-		}
-		next := &toks[i+1]
-		if tok.Apart(*next) {
-			w.parted(i)
-		} else if key := pairKey(tok.Hash, next.Hash); twos.has(key) {
+		parts |= toks[i].Parts()
+		next := toks[i+1].Hash
+		if key := pairKey(h, next); twos.has(key) {
 			w.pair(i, i+1, key)
 		}
+		h = next
+	}
+	if ones.has(h) {
+		w.single(len(toks)-1, h)
+	}
+	if parts != 0 {
+		w.parted()
 	}
 	if t.prefixes.any() {
 		t.prefixes.scan(&w)
@@ -172,27 +181,60 @@ func (w *walker) single(i int, h uint64) {
 	}
 }
 
-// parted looks up the pairs that begin at token i when it or the next token has parts.
-func (w *walker) parted(i int) {
-	j := after(w.toks, i)
-	if j >= len(w.toks) {
-		return
-	}
-	if key := pairKey(w.toks[i].Hash, w.toks[j].Hash); w.twos.has(key) {
-		w.pair(i, j, key)
-	}
-	if w.toks[j].Parts() > 0 {
-		if key := pairKey(w.toks[i].Hash, w.toks[j+1].Hash); w.twos.has(key) {
-			w.pair(i, j+1, key)
+// parted looks up the pairs that are no neighbours because one of them is written whole and in parts.
+func (w *walker) parted() {
+	for i := range w.toks {
+		j := after(w.toks, i)
+		if j >= len(w.toks) {
+			continue
+		}
+		if j > i+1 {
+			w.maybePair(i, j)
+		}
+		if w.toks[j].Parts() > 0 {
+			w.maybePair(i, j+1)
 		}
 	}
 }
 
-func (w *walker) pair(i, j int, key uint64) {
-	w.path[0], w.path[1] = int32(i), int32(j)
-	w.walk(2, key)
+func (w *walker) maybePair(i, j int) {
+	if key := pairKey(w.toks[i].Hash, w.toks[j].Hash); w.twos.has(key) {
+		w.begin(i, j, key)
+	}
 }
 
+// pair goes on from two neighbours. A word written whole is no neighbour of its own first part.
+func (w *walker) pair(i, j int, key uint64) {
+	if w.toks[i].Parts() == 0 {
+		w.begin(i, j, key)
+	}
+}
+
+func (w *walker) begin(i, j int, key uint64) {
+	w.path[0], w.path[1] = int32(i), int32(j)
+	if w.pairs.has(key) {
+		if e := w.find(key); e != nil {
+			w.report(e, 2)
+		}
+	}
+	k := after(w.toks, j)
+	if k >= len(w.toks) {
+		return
+	}
+	w.triple(k, key)
+	if w.toks[k].Parts() > 0 {
+		w.triple(k+1, key)
+	}
+}
+
+func (w *walker) triple(k int, pair uint64) {
+	if key := tripleKey(pair, w.toks[k].Hash); w.threes.has(key) {
+		w.path[2] = int32(k)
+		w.walk(3, key)
+	}
+}
+
+// walk reports the phrases that end with the first n tokens of the path, and goes on to longer ones.
 func (w *walker) walk(n int, key uint64) {
 	e := w.find(key)
 	if e == nil {
