@@ -95,8 +95,13 @@ func check(ctx context.Context, s std, f *checkFlags) error {
 	}
 	set, setFaults := loadSet(l.name)
 	x, warnings, err := compileSet(set, setFaults)
-	feeds, feedFaults := loadFeeds(&cfg)
-	faults = append(append(faults, warnings...), feedFaults...)
+	faults = append(faults, warnings...)
+	var rest string
+	if f.file != "" || f.lists == "" { // a folder of watchlists alone says nothing about feeds
+		feeds, feedFaults := loadFeeds(&cfg)
+		faults = append(faults, feedFaults...)
+		rest = fmt.Sprintf(", %d feeds, %d channels", len(feeds), len(cfg.Channels))
+	}
 	errs, warns := faults.Split()
 	for _, f := range warns.Sort() {
 		fmt.Fprintln(s.out, f.Error())
@@ -113,7 +118,7 @@ func check(ctx context.Context, s std, f *checkFlags) error {
 	}
 	l.set, l.index = set, x
 	l.writeUnattested(s, f.verbose)
-	fmt.Fprintf(s.out, "ok: %s, %d feeds, %d channels\n", x.Summary(), len(feeds), len(cfg.Channels))
+	fmt.Fprintf(s.out, "ok: %s%s\n", x.Summary(), rest)
 	if f.history.on {
 		return checkHistory(ctx, s, &f.history, l, f.verbose)
 	}
