@@ -1,0 +1,67 @@
+package notifier
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Badge is the severity in capitals, for the beginning of a message; "" when none is stated.
+func (v *View) Badge() string { return strings.ToUpper(v.Severity) }
+
+// Color is the severity as red, green, blue: 0xRRGGBB.
+func (v *View) Color() int {
+	switch v.Severity {
+	case "critical":
+		return 0xB00020
+	case "high":
+		return 0xE4572E
+	case "medium":
+		return 0xE0A100
+	case "low":
+		return 0x2E86AB
+	}
+	return 0x7A7A7A
+}
+
+// Top is the words of the first line: severity, watchlist, kind. Only the watchlist's title is foreign text.
+func (v *View) Top() []string {
+	return slices.DeleteFunc([]string{v.Badge(), v.Watchlist, v.Kind}, func(s string) bool { return s == "" })
+}
+
+// Facts is the words of the last line: outlet, language, time, and how many outlets report it.
+func (v *View) Facts() []string {
+	when := v.Published
+	if when == "" {
+		when = v.FirstSeen
+	}
+	out := []string{v.Outlet, v.Language, when, v.Severally()}
+	return slices.DeleteFunc(out, func(s string) bool { return s == "" })
+}
+
+// Severally says how many outlets report the story; "" for one.
+func (v *View) Severally() string {
+	if len(v.Outlets) < 2 {
+		return ""
+	}
+	return fmt.Sprintf("reported by %d outlets", len(v.Outlets))
+}
+
+// Line is the reason as one line.
+func (w Why) Line() string {
+	if w.Text == "" {
+		return w.Name
+	}
+	return w.Name + ": " + w.Text
+}
+
+// Reasons are the lines that say why the alert was raised, without empty ones.
+func (v *View) Reasons() []string {
+	var out []string
+	for _, w := range v.Why {
+		if l := w.Line(); l != "" {
+			out = append(out, l)
+		}
+	}
+	return out
+}
