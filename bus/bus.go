@@ -77,7 +77,6 @@ type Bus struct {
 	loops   sync.WaitGroup // our own goroutines
 	gate    gate           // Consume, Read and Watch calls
 	publish gate           // publishes and state writes
-	pullers pullers
 	handles handles
 	closing sync.Once
 	closed  error
@@ -131,6 +130,10 @@ func (b *Bus) open(ctx context.Context) error {
 		return err
 	}
 	b.loops.Go(func() { b.poll(b.run) })
+	if b.srv != nil {
+		b.warnSmallDisk(ctx)
+		b.loops.Go(func() { b.srv.doctor(b.run, doctorEvery) })
+	}
 	return nil
 }
 
@@ -148,8 +151,17 @@ func (b *Bus) openEmbedded(ctx context.Context) error {
 	if err := srv.start(ctx); err != nil {
 		return err
 	}
-	b.loops.Go(func() { srv.doctor(b.run, doctorEvery) })
 	return b.connectEmbedded()
+}
+
+// warnSmallDisk tells when the disk is full before the store's own limits are reached.
+func (b *Bus) warnSmallDisk(ctx context.Context) {
+	info, err := withBudget(ctx, b.js.AccountInfo)
+	free, ok := freeDisk(b.opts.Dir)
+	if err == nil && ok && free+int64(info.Store) < b.opts.MaxStore {
+		b.log.Warn("disk is smaller than the store may grow, free some space or lower bus.max_store", "component", "bus", "file", b.opts.Dir,
+			"reason", fmt.Sprintf("%d MB are free, the store may take %d MB more", free>>20, (b.opts.MaxStore-int64(info.Store))>>20))
+	}
 }
 
 func (o Options) withDefaults() Options {

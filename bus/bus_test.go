@@ -36,7 +36,7 @@ func delivery(id string) news.Delivery {
 
 // ctxOf is a context that ends with the test's budget.
 func ctxOf(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -45,6 +45,7 @@ type opener func(...func(*bus.Options)) *bus.Bus
 
 // both runs a test against an embedded bus and against an external server. Two opens of one opener share the data, so that a test can come back.
 func both(t *testing.T, f func(t *testing.T, open opener)) {
+	t.Parallel()
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
@@ -95,7 +96,12 @@ func start(t testing.TB, f func(ctx context.Context) error) (stop func()) {
 // eventually waits until f is content.
 func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	within(t, 20*time.Second, what, f)
+}
+
+func within(t testing.TB, d time.Duration, what string, f func() bool) {
+	t.Helper()
+	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if f() {
 			return
 		}
@@ -340,6 +346,7 @@ func TestClosedBusRefuses(t *testing.T) {
 
 // Close is bounded by its context even when a handler ignores everything.
 func TestCloseIsBounded(t *testing.T) {
+	t.Parallel()
 	b, err := bus.Open(ctxOf(t), bus.Options{Dir: t.TempDir(), MaxStore: 1 << 30, Grace: time.Minute})
 	if err != nil {
 		t.Fatal(err)
@@ -387,4 +394,40 @@ func TestNoGoroutinesLeft(t *testing.T) {
 	closeBus(t, b)
 	// The server ends a few of its own just after WaitForShutdown.
 	eventually(t, "the goroutines have ended", func() bool { return runtime.NumGoroutine() <= before+2 })
+}
+
+// A changed configuration changes what is there and keeps the messages that fit.
+func TestConfigurationMayChange(t *testing.T) {
+	both(t, func(t *testing.T, open opener) {
+		b := open(channels("mail"))
+		ctx := ctxOf(t)
+		for i := range 100 {
+			it := item(fmt.Sprint(i))
+			it.Body = strings.Repeat(fmt.Sprintf("%06d ", i*7919), 8000)
+			if _, err := b.PublishItem(ctx, it); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := streamStatus(t, b, "ITEMS")
+		closeBus(t, b)
+		b = open(channels("mail", "chat"), func(o *bus.Options) {
+			o.MaxStore, o.Concurrency, o.FetchLimit = 2<<20, map[string]int{"mail": 3}, 7
+		})
+		after := streamStatus(t, b, "ITEMS")
+		if after.MaxBytes >= before.MaxBytes || after.LastSequence != 100 || int64(after.Bytes) > after.MaxBytes || after.Messages == 0 {
+			t.Errorf("before %+v, after %+v", before, after)
+		}
+		for consumer, want := range map[string]int{"OUTBOX/channel-mail": 3, "OUTBOX/channel-chat": 32, "FETCH/fetcher": 14} {
+			stream, name, _ := strings.Cut(consumer, "/")
+			c, err := b.JS().Consumer(ctx, stream, name)
+			if err != nil || c.CachedInfo().Config.MaxAckPending != want {
+				t.Errorf("%s: %v %v, want %d", consumer, c, err, want)
+			}
+		}
+		closeBus(t, b)
+		b = open(channels("mail"), func(o *bus.Options) { o.MaxStore = 64 << 20 })
+		if s := streamStatus(t, b, "ITEMS"); s.MaxBytes <= after.MaxBytes || s.Messages != after.Messages {
+			t.Errorf("%+v", s)
+		}
+	})
 }

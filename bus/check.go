@@ -46,9 +46,13 @@ func (b *Bus) checkServer(ctx context.Context) (faults Faults) {
 		faults.add(place, fmt.Sprintf("nats-server %s is too old, Tocsin needs %s", v, minVersion), "upgrade every server of the cluster, or run the server inside Tocsin")
 		return faults
 	}
+	var info *jetstream.AccountInfo
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	info, err := b.js.AccountInfo(ctx)
+	err := patiently(ctx, func(ctx context.Context) (err error) {
+		info, err = b.js.AccountInfo(ctx)
+		return err
+	})
 	switch {
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount), errors.Is(err, nats.ErrNoResponders):
 		faults.add(place, "JetStream is not enabled for this account", "enable it in the server's configuration: jetstream { store_dir: ... }")

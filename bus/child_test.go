@@ -78,6 +78,7 @@ func spawn(t *testing.T, role, dir string) (*exec.Cmd, *bufio.Scanner) {
 }
 
 func TestTwoOpensOnOneDirectory(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	in := func(o *bus.Options) { o.Dir = dir }
 	b := bustest.Open(t, in)
@@ -102,6 +103,7 @@ func TestTwoOpensOnOneDirectory(t *testing.T) {
 }
 
 func TestDirectoryThatCannotBe(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -134,6 +136,7 @@ func killed(t *testing.T, dir string) (acked []string) {
 }
 
 func TestNothingAckedIsLostByKill9(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for round := range 2 {
 		acked := killed(t, dir)
@@ -158,6 +161,7 @@ func TestNothingAckedIsLostByKill9(t *testing.T) {
 
 // A block that was cut in the middle of its last message, or that ends in rubbish, must not stand in the way of the start.
 func TestTornBlocksDoNotPreventTheStart(t *testing.T) {
+	t.Parallel()
 	tear := map[string]func(t *testing.T, file string){
 		"cut": func(t *testing.T, file string) {
 			st, err := os.Stat(file)

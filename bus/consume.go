@@ -94,10 +94,8 @@ type puller[T any] struct {
 	spec    consumerSpec
 	in      intake[T]
 	busy    sync.WaitGroup
-	pulse   *pulse
 	excused excuses
-
-	slots chan struct{} // one for each worker that is busy or that a message is asked for
+	slots   chan struct{} // one for each worker that is busy or that a message is asked for
 }
 
 func consume[T any](ctx context.Context, b *Bus, spec consumerSpec, workers int, in intake[T]) error {
@@ -108,8 +106,6 @@ func consume[T any](ctx context.Context, b *Bus, spec consumerSpec, workers int,
 	}
 	defer leave()
 	p := &puller[T]{b: b, spec: spec, in: in, slots: make(chan struct{}, max(workers, 1)), excused: excuses{n: map[uint64]uint64{}}}
-	p.pulse = b.pullers.add(spec.name)
-	defer b.pullers.remove(p.pulse)
 	b.metrics.progress.WithLabelValues(spec.stage).SetToCurrentTime()
 	for ctx.Err() == nil {
 		if err := p.pull(ctx); err != nil && ctx.Err() == nil {
@@ -128,54 +124,62 @@ func consume[T any](ctx context.Context, b *Bus, spec consumerSpec, workers int,
 // would be delivered again when its time is over. It uses Fetch, because Consume (nats.go 1.55.0) forgets to ask again when the one message it
 // asked for is handled before it has noted that it asked: measured as a consumer that stood still for 10 s beside hundreds of messages.
 func (p *puller[T]) pull(ctx context.Context) error {
-	outer := ctx // handlers go on when only the pull is made anew
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	c, err := p.consumer(ctx)
 	if err != nil {
 		return err
 	}
-	p.pulse.began(cancel)
 	for {
 		n := p.reserve(ctx)
 		if n == 0 {
-			return context.Cause(ctx)
+			return ctx.Err()
 		}
-		if err := p.batch(ctx, outer, c, n); err != nil && ctx.Err() == nil && !passing(err) {
+		if err := p.batch(ctx, c, n); err != nil && ctx.Err() == nil && !ordinary(err) {
 			return err
 		}
 	}
 }
 
 // batch asks once for n messages and hands each to a worker of its own. The workers of messages that did not come are free again at its end.
-func (p *puller[T]) batch(ctx, outer context.Context, c jetstream.Consumer, n int) error {
+func (p *puller[T]) batch(ctx context.Context, c jetstream.Consumer, n int) error {
 	defer func() { p.release(n) }()
-	ctx, cancel := context.WithTimeout(ctx, p.spec.expiry())
+	era := p.b.link.era()
+	if !p.b.Connected() { // Fetch would fail, and leave its subscription behind
+		sleep(ctx, embeddedRetry)
+		return nil
+	}
+	asking, cancel := context.WithTimeout(ctx, p.spec.expiry())
 	defer cancel()
-	opts := []jetstream.FetchOpt{jetstream.FetchContext(ctx), jetstream.FetchHeartbeat(p.spec.expiry() / 4)}
+	defer context.AfterFunc(era, cancel)() // a server that was restarted has forgotten the pull
+	opts := []jetstream.FetchOpt{jetstream.FetchContext(asking), jetstream.FetchHeartbeat(p.spec.expiry() / 5)}
 	if p.spec.pinned {
 		opts = append(opts, jetstream.FetchPriorityGroup(pinGroup))
 	}
-	p.pulse.waits(true)
-	defer p.pulse.waits(false)
 	batch, err := c.Fetch(n, opts...)
 	if err != nil {
 		return err
 	}
 	for m := range batch.Messages() {
+		if ctx.Err() != nil {
+			_ = m.Nak() // it came at the last moment; so it goes back at once instead of after its AckWait
+			continue
+		}
 		n--
-		p.pulse.waits(n > 0)
 		p.busy.Go(func() {
 			defer p.release(1)
-			p.message(outer, m)
+			p.message(ctx, m)
 		})
 	}
 	return batch.Error()
 }
 
-// passing tells whether an error of a pull is part of the ordinary run: the next pull goes out at once.
-func passing(err error) bool {
-	return errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, jetstream.ErrNoMessages) || errors.Is(err, jetstream.ErrPinIDMismatch) || errors.Is(err, jetstream.ErrMaxBytesExceeded)
+// ordinary tells whether an error of a pull belongs to everyday life: the next pull goes out at once.
+func ordinary(err error) bool {
+	for _, e := range []error{nats.ErrTimeout, context.DeadlineExceeded, context.Canceled, jetstream.ErrNoMessages, jetstream.ErrPinIDMismatch} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // reserve takes the workers that are free, one at least unless ctx ends.

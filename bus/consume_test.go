@@ -71,6 +71,7 @@ func TestEveryMessageIsHandledOnce(t *testing.T) {
 
 // A message whose handler was cut off by a crash comes back, and what the handler publishes for the second time is a duplicate.
 func TestRedeliveryAfterServerCrash(t *testing.T) {
+	t.Parallel()
 	b := bustest.Open(t)
 	const n = 60
 	var mu sync.Mutex
@@ -193,6 +194,7 @@ func TestUndecodableBecomesADeadLetter(t *testing.T) {
 
 // The dead letter comes first. While it cannot be stored the message stays.
 func TestNoAckWithoutDeadLetter(t *testing.T) {
+	t.Parallel()
 	b := bustest.Open(t)
 	b.Hasten(300*time.Millisecond, 100*time.Millisecond, 20*time.Millisecond)
 	ctx := ctxOf(t)
@@ -278,6 +280,7 @@ func TestPoisonIsGivenUpAtTheFifthDelivery(t *testing.T) {
 
 // What is not the message's fault never makes it a dead letter, nor does it bring the end nearer.
 func TestFaultsOfTheBusAreExcused(t *testing.T) {
+	t.Parallel()
 	b := hasten(bustest.Open(t))
 	if _, err := b.PublishItem(ctxOf(t), item("x")); err != nil {
 		t.Fatal(err)
@@ -306,6 +309,7 @@ func TestFaultsOfTheBusAreExcused(t *testing.T) {
 }
 
 func TestDeliveriesAndPollsAreNeverGivenUp(t *testing.T) {
+	t.Parallel()
 	b := hasten(bustest.Open(t, channels("mail")))
 	if _, err := b.PublishDelivery(ctxOf(t), delivery("d")); err != nil {
 		t.Fatal(err)
@@ -420,6 +424,7 @@ func TestTraceGoesThroughTheHandler(t *testing.T) {
 
 // Two processes read matches; only one gets them, and when it goes the other takes over.
 func TestPinnedConsumerHasOneReaderAtATime(t *testing.T) {
+	t.Parallel()
 	url := bustest.Server(t).ClientURL()
 	var buses []*bus.Bus
 	var counts [2]atomic.Int32
@@ -631,6 +636,7 @@ func loseTheStream(t *testing.T, b *bus.Bus, stream string) {
 
 // The subscription is made again when its consumer vanishes and returns.
 func TestSubscriptionIsMadeAgain(t *testing.T) {
+	t.Parallel()
 	b := bustest.Open(t)
 	ctx := ctxOf(t)
 	got := make(chan string, 10)
@@ -661,6 +667,7 @@ func TestSubscriptionIsMadeAgain(t *testing.T) {
 }
 
 func TestHandlerSeesTheEndOfGrace(t *testing.T) {
+	t.Parallel()
 	b := bustest.Open(t, func(o *bus.Options) { o.Grace = 200 * time.Millisecond })
 	if _, err := b.PublishItem(ctxOf(t), item("x")); err != nil {
 		t.Fatal(err)

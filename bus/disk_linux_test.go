@@ -92,6 +92,7 @@ func fill(t *testing.T, b *bus.Bus, prefix string) (acked []string, took time.Du
 }
 
 func TestFullDiskWithoutReserve(t *testing.T) {
+	t.Parallel()
 	dir, ok := smallDisk(t)
 	if !ok {
 		return
@@ -100,6 +101,7 @@ func TestFullDiskWithoutReserve(t *testing.T) {
 }
 
 func TestFullDiskWithReserve(t *testing.T) {
+	t.Parallel()
 	dir, ok := smallDisk(t)
 	if !ok {
 		return
@@ -168,6 +170,7 @@ func fullDisk(t *testing.T, dir string, reserve int64) {
 
 // The reserve needs no small disk: one that is larger than the disk is as good.
 func TestReserve(t *testing.T) {
+	t.Parallel()
 	b := bustest.Open(t, func(o *bus.Options) { o.DiskReserve = 1 << 60 })
 	began := time.Now()
 	_, err := b.PublishItem(ctxOf(t), item("x"))

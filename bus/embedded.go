@@ -296,6 +296,12 @@ func (e *embedded) restart(ctx context.Context, why string) {
 	e.kick()
 }
 
+// limit restarts the server with another limit of its whole store.
+func (e *embedded) limit(ctx context.Context, bytes int64) {
+	e.opts.JetStreamMaxStore = bytes
+	e.restart(ctx, "storage limit changed")
+}
+
 // serverLog carries the server's log to ours. What the server calls a notice is for debugging here.
 type serverLog struct {
 	log  *slog.Logger

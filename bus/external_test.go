@@ -3,6 +3,9 @@ package bus_test
 import (
 	"bufio"
 	"context"
+	"crypto/ed25519"
+	"encoding/base32"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -13,7 +16,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nkeys"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -53,6 +55,7 @@ func contains(t *testing.T, text string, parts ...string) {
 }
 
 func TestUnreachableIsRefused(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -110,16 +113,19 @@ func oldServer(t *testing.T, version string) string {
 }
 
 func TestTooOldServerIsRefused(t *testing.T) {
+	t.Parallel()
 	text := refused(t, at(oldServer(t, "2.9.10")))
 	contains(t, text, "nats-server 2.9.10 is too old", "2.15.2", "upgrade")
 }
 
 func TestServerWithoutJetStreamIsRefused(t *testing.T) {
+	t.Parallel()
 	srv := bustest.Server(t, func(o *server.Options) { o.JetStream = false })
 	contains(t, refused(t, at(srv.ClientURL())), "JetStream is not enabled", "jetstream {")
 }
 
 func TestVersions(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		a, b string
 		less bool
@@ -140,6 +146,7 @@ func TestVersions(t *testing.T) {
 }
 
 func TestWithoutSetupEveryDifferenceIsTold(t *testing.T) {
+	t.Parallel()
 	srv := bustest.Server(t)
 	text := refused(t, at(srv.ClientURL()), channels("mail"))
 	contains(t, text, srv.ClientURL()+": none of the streams exists", "bus.setup: true")
@@ -200,12 +207,14 @@ func TestWithoutSetupEveryDifferenceIsTold(t *testing.T) {
 }
 
 func TestReplicasMustFitTheServer(t *testing.T) {
+	t.Parallel()
 	srv := bustest.Server(t)
 	contains(t, refused(t, at(srv.ClientURL()), func(o *bus.Options) { o.Replicas = 3 }), "cannot keep 3 copies")
 	contains(t, refused(t, at(srv.ClientURL()), func(o *bus.Options) { o.Replicas = 2 }), "2 copies are not safe")
 }
 
 func TestOptionsAreCheckedAllAtOnce(t *testing.T) {
+	t.Parallel()
 	text := refused(t, func(o *bus.Options) {
 		o.Channels, o.MaxStore, o.Replicas, o.Role = []string{"Mail To", "ok"}, 5, 4, "king"
 	})
@@ -216,6 +225,7 @@ func TestOptionsAreCheckedAllAtOnce(t *testing.T) {
 }
 
 func TestLoopbackListener(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	inside := bustest.Open(t, func(o *bus.Options) { o.Dir, o.Listen = dir, "127.0.0.1:-1" })
 	_ = inside
@@ -247,17 +257,37 @@ type keyed struct {
 	product, system string // files with the seeds
 }
 
+// userKey makes an nkey of a user: base32 of a prefix, the Ed25519 key and a CRC-16.
+func userKey(t *testing.T) (seed, public string) {
+	t.Helper()
+	const seedPrefix, userPrefix = 18 << 3, 20 << 3
+	encode := func(b []byte) string {
+		crc := uint16(0) // CRC-16/XMODEM
+		for _, c := range b {
+			crc ^= uint16(c) << 8
+			for range 8 {
+				if crc&0x8000 != 0 {
+					crc = crc<<1 ^ 0x1021
+				} else {
+					crc <<= 1
+				}
+			}
+		}
+		return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(binary.LittleEndian.AppendUint16(b, crc))
+	}
+	pub, priv, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return encode(append([]byte{seedPrefix | userPrefix>>5, userPrefix & 31 << 3}, priv.Seed()...)), encode(append([]byte{userPrefix}, pub...))
+}
+
 func keyedServer(t *testing.T, syncAlways bool, rights *server.Permissions) keyed {
 	t.Helper()
 	newKey := func(name string) (file, public string) {
-		kp, err := nkeys.CreateUser()
-		if err != nil {
-			t.Fatal(err)
-		}
-		seed, _ := kp.Seed()
-		public, _ = kp.PublicKey()
+		seed, public := userKey(t)
 		file = filepath.Join(t.TempDir(), name)
-		if err := os.WriteFile(file, seed, 0o600); err != nil {
+		if err := os.WriteFile(file, []byte(seed), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		return file, public
@@ -297,6 +327,7 @@ func (k keyed) options(o *bus.Options) {
 }
 
 func TestServerThatDoesNotSyncIsRefused(t *testing.T) {
+	t.Parallel()
 	k := keyedServer(t, false, nil)
 	for _, setup := range []bool{false, true} {
 		text := refused(t, k.options, func(o *bus.Options) { o.Setup = setup })
@@ -314,6 +345,7 @@ func TestServerThatDoesNotSyncIsRefused(t *testing.T) {
 }
 
 func TestServerThatSyncsIsKnownToDoSo(t *testing.T) {
+	t.Parallel()
 	k := keyedServer(t, true, nil)
 	for _, ask := range []bool{true, false} {
 		reg := prometheus.NewRegistry()
@@ -344,6 +376,7 @@ func TestServerThatSyncsIsKnownToDoSo(t *testing.T) {
 }
 
 func TestKeysThatDoNotWork(t *testing.T) {
+	t.Parallel()
 	k := keyedServer(t, true, nil)
 	contains(t, refused(t, k.options, func(o *bus.Options) { o.NKeyFile = filepath.Join(t.TempDir(), "none.nk") }), "none.nk", "bus.nkey_file")
 	contains(t, refused(t, k.options, func(o *bus.Options) { o.NKeyFile = "" }), k.ClientURL(), "no connection", "bus.nkey_file")
@@ -363,6 +396,7 @@ func matcherRights(publish ...string) *server.Permissions {
 }
 
 func TestRoleWithItsRightsWorks(t *testing.T) {
+	t.Parallel()
 	k := keyedServer(t, true, matcherRights("matches.>", "dead.matcher.*"))
 	b, err := bustest.TryOpen(t, k.options, func(o *bus.Options) { o.Role = "matcher" })
 	if err != nil {
@@ -395,6 +429,7 @@ func TestRoleWithItsRightsWorks(t *testing.T) {
 }
 
 func TestMissingRightsAreToldAtStart(t *testing.T) {
+	t.Parallel()
 	k := keyedServer(t, true, matcherRights("matches.>"))
 	text := refused(t, k.options, func(o *bus.Options) { o.Role = "matcher" })
 	contains(t, text, "subject dead.matcher.*: this key may not publish to it")

@@ -49,7 +49,7 @@ func newMetrics(reg prometheus.Registerer, connected func() bool) (*metrics, err
 			func() float64 { return boolFloat(connected()) }),
 		syncAlways: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "tocsin", Name: "bus_sync_always", Help: "1 when every server is known to sync each write to disk, 0 when it could not be asked."}),
 		storeFull:  prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "tocsin", Name: "bus_store_full", Help: "1 while the store has no room and publishes are refused."}),
-		restarts:   prometheus.NewCounter(prometheus.CounterOpts{Namespace: "tocsin", Name: "bus_server_restarts_total", Help: "Restarts of the embedded server after a write error."}),
+		restarts:   prometheus.NewCounter(prometheus.CounterOpts{Namespace: "tocsin", Name: "bus_server_restarts_total", Help: "Restarts of the embedded server in place, mostly after a write error."}),
 	}
 	all := []prometheus.Collector{m.publish, m.pending, m.ackPending, m.dropped, m.progress, m.dead, m.connected, m.syncAlways, m.storeFull, m.restarts}
 	m.unregister = func() {

@@ -29,6 +29,9 @@ const (
 	codeAccountExceeded jetstream.ErrorCode = 10002
 	codeStorageExceeded jetstream.ErrorCode = 10047
 	codeStoreFailed     jetstream.ErrorCode = 10077
+	codeNoPeers         jetstream.ErrorCode = 10005 // a server of the cluster is not there yet
+	codeUnavailable     jetstream.ErrorCode = 10008 // no leader at this moment
+	codeNotLeader       jetstream.ErrorCode = 10009
 )
 
 // PublishItem stores an item revision under its Key. It returns when the message is on disk; duplicate means that it was there already.

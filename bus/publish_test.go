@@ -106,6 +106,7 @@ func TestSubjectsAndHeaders(t *testing.T) {
 }
 
 func TestOwnTraceForEachMessageWithoutOne(t *testing.T) {
+	t.Parallel()
 	b := bustest.Open(t)
 	seen := map[string]bool{}
 	for i := range 3 {
@@ -126,6 +127,7 @@ func TestOwnTraceForEachMessageWithoutOne(t *testing.T) {
 }
 
 func TestUnknownChannelIsRefused(t *testing.T) {
+	t.Parallel()
 	b := bustest.Open(t, channels("mail"))
 	d := delivery("d1")
 	d.Channel = "chat"
@@ -142,6 +144,7 @@ func TestUnknownChannelIsRefused(t *testing.T) {
 
 // A payload that would not fit into a dead letter is cut: the message must not stay in the way for ever.
 func TestHugeDeadLetterIsCut(t *testing.T) {
+	t.Parallel()
 	b := bustest.Open(t)
 	huge := news.DeadLetter{Stage: "matcher", ID: "x", Error: "bad", Payload: make([]byte, news.MaxWire)}
 	if _, err := b.PublishDead(ctxOf(t), huge); err != nil {
@@ -155,6 +158,7 @@ func TestHugeDeadLetterIsCut(t *testing.T) {
 
 // The storage limit of the account is told as a full store, and what is stored later shows that it went away by itself.
 func TestStorageLimitIsAFullStore(t *testing.T) {
+	t.Parallel()
 	acc := server.NewAccount("TOCSIN")
 	srv := bustest.Server(t, func(o *server.Options) {
 		o.Accounts = []*server.Account{acc}
@@ -199,6 +203,7 @@ func TestStorageLimitIsAFullStore(t *testing.T) {
 
 // Without an answer a publish goes on for its budget, and then says so.
 func TestServerGone(t *testing.T) {
+	t.Parallel()
 	srv := bustest.Server(t)
 	b, err := bustest.TryOpen(t, func(o *bus.Options) { o.URL, o.Setup = srv.ClientURL(), true })
 	if err != nil {
@@ -224,6 +229,7 @@ func TestServerGone(t *testing.T) {
 
 // A server that comes back within the budget is not noticed by the publisher, and nothing is stored twice.
 func TestPublishOutlivesAServerRestart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	srv := bustest.Server(t, func(o *server.Options) { o.StoreDir = dir })
 	b, err := bustest.TryOpen(t, func(o *bus.Options) { o.URL, o.Setup = srv.ClientURL(), true })
@@ -249,6 +255,7 @@ func TestPublishOutlivesAServerRestart(t *testing.T) {
 }
 
 func TestMetrics(t *testing.T) {
+	t.Parallel()
 	reg := prometheus.NewPedanticRegistry()
 	b := bustest.Open(t, channels("mail"), func(o *bus.Options) { o.Registerer = reg })
 	ctx := ctxOf(t)
@@ -311,6 +318,7 @@ tocsin_dead_letters_total{stage="router"} 0
 
 // Limits drop what nobody has read; that must not pass in silence.
 func TestOverrunIsCounted(t *testing.T) {
+	t.Parallel()
 	reg := prometheus.NewRegistry()
 	b := bustest.Open(t, func(o *bus.Options) { o.MaxStore, o.Registerer = 1<<20, reg })
 	ctx := ctxOf(t)
@@ -334,6 +342,7 @@ func TestOverrunIsCounted(t *testing.T) {
 }
 
 func TestDifferences(t *testing.T) {
+	t.Parallel()
 	want := jetstream.StreamConfig{Name: "S", MaxAge: 30 * 24 * time.Hour, Replicas: 3, Subjects: []string{"a.*"}}
 	got := want
 	got.Description, got.Metadata, got.Placement = "ours", map[string]string{"a": "b"}, &jetstream.Placement{Cluster: "c"}

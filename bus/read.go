@@ -46,7 +46,7 @@ func (b *Bus) DeleteDead(ctx context.Context, seq uint64) error {
 		return fmt.Errorf("delete dead letter %d: %w", seq, err)
 	}
 	defer b.publish.leave()
-	ctx, cancel := context.WithTimeout(ctx, b.timing.publish)
+	ctx, cancel := context.WithTimeout(ctx, publishBudget)
 	defer cancel()
 	s, err := b.handles.stream(ctx, b.js, streamDead)
 	if err == nil {
@@ -196,7 +196,7 @@ func (r *reader) exhausted(ctx context.Context, c jetstream.Consumer) bool {
 
 // state asks for the stream afresh; a shared handle may be stale.
 func (r *reader) state(ctx context.Context) (jetstream.StreamState, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.b.timing.publish)
+	ctx, cancel := context.WithTimeout(ctx, publishBudget)
 	defer cancel()
 	s, err := r.b.js.Stream(ctx, r.stream)
 	if err != nil {
@@ -213,7 +213,7 @@ func (r *reader) consumer(ctx context.Context) (jetstream.Consumer, error) {
 	case !r.since.IsZero():
 		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &r.since
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.b.timing.publish)
+	ctx, cancel := context.WithTimeout(ctx, publishBudget)
 	defer cancel()
 	return r.b.js.OrderedConsumer(ctx, r.stream, cfg)
 }

@@ -108,6 +108,7 @@ func TestFollow(t *testing.T) {
 }
 
 func TestFollowOutlivesAServerRestart(t *testing.T) {
+	t.Parallel()
 	b := bustest.Open(t)
 	ctx := ctxOf(t)
 	got := make(chan string, 100)
@@ -171,6 +172,7 @@ func TestDeleteDead(t *testing.T) {
 }
 
 func TestLedgerAndMatchesAreRead(t *testing.T) {
+	t.Parallel()
 	b := bustest.Open(t)
 	ctx := ctxOf(t)
 	if _, err := b.PublishLedger(ctx, news.LedgerEntry{Event: news.EventSuppressed, Delivery: "d"}); err != nil {

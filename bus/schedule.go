@@ -49,7 +49,7 @@ func (b *Bus) CancelFetch(ctx context.Context, feedID string) error {
 		return fmt.Errorf("cancel poll of feed %s: %w", feedID, err)
 	}
 	defer b.publish.leave()
-	ctx, cancel := context.WithTimeout(ctx, b.timing.publish)
+	ctx, cancel := context.WithTimeout(ctx, publishBudget)
 	defer cancel()
 	s, err := b.handles.stream(ctx, b.js, streamFetch)
 	if err == nil {
@@ -105,7 +105,7 @@ func (b *Bus) PauseChannel(ctx context.Context, channel string, until time.Time)
 		return fmt.Errorf("pause channel %s: %w", channel, err)
 	}
 	defer b.publish.leave()
-	ctx, cancel := context.WithTimeout(ctx, b.timing.publish)
+	ctx, cancel := context.WithTimeout(ctx, publishBudget)
 	defer cancel()
 	name := channelConsumer + token(channel)
 	var err error

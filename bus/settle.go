@@ -96,12 +96,25 @@ func (b *Bus) backOff(deliveries uint64) time.Duration {
 func (p *puller[T]) ack(ctx context.Context, m jetstream.Msg, meta Meta) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ackBudget)
 	defer cancel()
-	if err := m.DoubleAck(ctx); err != nil {
+	defer context.AfterFunc(p.b.alive, cancel)()
+	err := p.tryAck(ctx, m)
+	for err != nil && ctx.Err() == nil {
+		sleep(ctx, firstRetryWait)
+		err = p.tryAck(ctx, m)
+	}
+	if err != nil {
 		p.b.log.Warn("acknowledgement not confirmed, the message may come again", "component", "bus", "reason", p.spec.name, "err", err)
 		return
 	}
 	p.excused.forget(meta.Sequence)
 	p.b.metrics.progress.WithLabelValues(p.spec.stage).SetToCurrentTime()
+}
+
+func (p *puller[T]) tryAck(ctx context.Context, m jetstream.Msg) error {
+	ctx, cancel := context.WithTimeout(ctx, ackAttempt)
+	defer cancel()
+	defer context.AfterFunc(p.b.link.era(), cancel)()
+	return m.DoubleAck(ctx)
 }
 
 func (p *puller[T]) later(m jetstream.Msg, after time.Duration) {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -36,17 +38,15 @@ func (b *Bus) establish(ctx context.Context) error {
 
 // setup makes streams, consumers and buckets as the table has them.
 func (b *Bus) setup(ctx context.Context) error {
-	var faults Faults
-	for _, want := range b.layout.streams() {
-		if err := b.setupStream(ctx, want); err != nil {
-			faults.add("stream "+want.Name, cause(err), setupNext(err))
-		}
+	faults, noRoom := b.setupStreams(ctx)
+	if noRoom && b.srv != nil {
+		faults = b.shrink(ctx)
 	}
 	if err := faults.err(); err != nil {
 		return err
 	}
 	for _, want := range b.layout.consumers() {
-		if err := b.setupConsumer(ctx, want); err != nil {
+		if err := patiently(ctx, func(ctx context.Context) error { return b.setupConsumer(ctx, want) }); err != nil {
 			faults.add("consumer "+want.stream+"/"+want.name, cause(err), setupNext(err))
 		}
 	}
@@ -54,6 +54,34 @@ func (b *Bus) setup(ctx context.Context) error {
 		faults.add("stream "+streamOutbox, "messages of removed channels could not be moved to "+streamDead+": "+cause(err), "start again")
 	}
 	return faults.err()
+}
+
+func (b *Bus) setupStreams(ctx context.Context) (faults Faults, noRoom bool) {
+	for _, want := range b.layout.streams() {
+		if err := patiently(ctx, func(ctx context.Context) error { return b.setupStream(ctx, want) }); err != nil {
+			faults.add("stream "+want.Name, cause(err), setupNext(err))
+			noRoom = noRoom || apiCode(err) == codeStorageExceeded
+		}
+	}
+	return faults, noRoom
+}
+
+// shrink makes the streams smaller after Options.MaxStore was lowered. The server refuses any change of a stream while all of them together
+// reserve more than its limit, so it gets a higher limit for that moment.
+func (b *Bus) shrink(ctx context.Context) (faults Faults) {
+	ctx, cancel := context.WithTimeout(ctx, setupBudget)
+	defer cancel()
+	for _, limit := range []int64{math.MaxInt64 / 2, b.opts.MaxStore} {
+		b.srv.limit(ctx, limit)
+		for !b.Connected() && ctx.Err() == nil {
+			sleep(ctx, embeddedRetry)
+		}
+		faults, _ = b.setupStreams(ctx)
+		if len(faults) > 0 {
+			return faults
+		}
+	}
+	return nil
 }
 
 func setupNext(err error) string {
@@ -68,9 +96,29 @@ func setupNext(err error) string {
 	return "look at the log of the server"
 }
 
-func (b *Bus) setupStream(ctx context.Context, want jetstream.StreamConfig) error {
+// patiently tries again while a cluster is electing leaders or waiting for its servers, within the setup's budget.
+func patiently(ctx context.Context, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, setupBudget)
 	defer cancel()
+	for wait := firstRetryWait; ; wait = min(2*wait, maxRetryWait) {
+		err := f(ctx)
+		if err == nil || !electing(err) {
+			return err
+		}
+		sleep(ctx, wait)
+		if ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// electing tells whether an error of the server's API may go away by itself.
+func electing(err error) bool {
+	code := apiCode(err)
+	return code == codeNoPeers || code == codeUnavailable || code == codeNotLeader || errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrReconnectBufExceeded)
+}
+
+func (b *Bus) setupStream(ctx context.Context, want jetstream.StreamConfig) error {
 	s, err := b.js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		_, err = b.js.CreateStream(ctx, want)
@@ -93,8 +141,6 @@ func (b *Bus) setupStream(ctx context.Context, want jetstream.StreamConfig) erro
 
 // setupConsumer compares first and creates only what is absent: a refused create could destroy an existing consumer (nats-server #8491).
 func (b *Bus) setupConsumer(ctx context.Context, spec consumerSpec) error {
-	ctx, cancel := context.WithTimeout(ctx, setupBudget)
-	defer cancel()
 	want := spec.config()
 	c, err := b.js.Consumer(ctx, spec.stream, spec.name)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {

@@ -180,6 +180,7 @@ func TestWatch(t *testing.T) {
 }
 
 func TestWatchEndsWithTheErrorOfItsFunction(t *testing.T) {
+	t.Parallel()
 	b := bustest.Open(t)
 	s := b.State("watchlists")
 	if _, err := s.Put(ctxOf(t), "k", []byte("1"), 0); err != nil {
@@ -191,6 +192,7 @@ func TestWatchEndsWithTheErrorOfItsFunction(t *testing.T) {
 }
 
 func TestWatchOutlivesAServerRestart(t *testing.T) {
+	t.Parallel()
 	b := bustest.Open(t)
 	ctx := ctxOf(t)
 	s := b.State("watchlists")
@@ -217,6 +219,7 @@ func TestWatchOutlivesAServerRestart(t *testing.T) {
 
 // A lost answer must not look like a lost race: the value that stands there is the writer's own.
 func TestPutThatWasStoredWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
 	b := bustest.Open(t)
 	ctx := ctxOf(t)
 	s := b.State("feedstate")

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -58,7 +57,7 @@ func (b *Bus) Status(ctx context.Context) (Status, error) {
 		return Status{}, fmt.Errorf("status of the bus: %w", err)
 	}
 	defer b.publish.leave()
-	ctx, cancel := context.WithTimeout(ctx, b.timing.publish)
+	ctx, cancel := context.WithTimeout(ctx, publishBudget)
 	defer cancel()
 	known, always := b.sync.get()
 	st := Status{
@@ -158,7 +157,7 @@ func (b *Bus) durables(ctx context.Context, s jetstream.Stream) (names []string)
 	return names
 }
 
-// poll reads the state of consumers for the metrics, and looks after subscriptions that fell silent.
+// poll reads the state of consumers for the metrics.
 func (b *Bus) poll(ctx context.Context) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
@@ -192,9 +191,6 @@ func (b *Bus) pollOnce(ctx context.Context, counted map[string]uint64) {
 				b.metrics.dropped.WithLabelValues(c.Name).Add(float64(lost))
 				b.log.Error("stream dropped messages that nobody has read, give it more room", "component", "bus", "reason", c.Name, "count", lost)
 			}
-			if c.NumPending > 0 && !c.Paused && c.NumAckPending < c.Config.MaxAckPending {
-				b.pullers.nudge(c.Name)
-			}
 		}
 	}
 }
@@ -209,72 +205,4 @@ func overrun(s *jetstream.StreamInfo, c *jetstream.ConsumerInfo, counted uint64)
 		return 0
 	}
 	return gone - settled
-}
-
-// pullers are the Consume calls under way.
-type pullers struct {
-	mu  sync.Mutex
-	all map[*pulse]bool
-}
-
-func (p *pullers) add(consumer string) *pulse {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.all == nil {
-		p.all = map[*pulse]bool{}
-	}
-	u := &pulse{consumer: consumer}
-	p.all[u] = true
-	return u
-}
-
-func (p *pullers) remove(u *pulse) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.all, u)
-}
-
-// nudge restarts the subscriptions of a consumer that wait although there are messages (nats-server #5839, #6290, #7680).
-func (p *pullers) nudge(consumer string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for u := range p.all {
-		if u.consumer == consumer {
-			u.nudge()
-		}
-	}
-}
-
-// pulse tells since when a subscription waits for a message.
-type pulse struct {
-	consumer string
-
-	mu     sync.Mutex
-	since  time.Time // zero: it does not wait
-	resume context.CancelCauseFunc
-}
-
-var errSilent = errors.New("no message came although there are some")
-
-func (u *pulse) began(resume context.CancelCauseFunc) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.resume = resume
-}
-
-func (u *pulse) waits(yes bool) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.since = time.Time{}
-	if yes {
-		u.since = time.Now()
-	}
-}
-
-func (u *pulse) nudge() {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if !u.since.IsZero() && time.Since(u.since) > 2*pollEvery && u.resume != nil {
-		u.resume(errSilent)
-	}
 }

@@ -9,6 +9,7 @@ import (
 )
 
 func TestToken(t *testing.T) {
+	t.Parallel()
 	for in, want := range map[string]string{
 		"en": "en", "armed-groups": "armed-groups", "a_b-9": "a_b-9", "": "none", strings.Repeat("a", 64): strings.Repeat("a", 64),
 	} {
@@ -79,6 +80,7 @@ func FuzzTrace(f *testing.F) {
 }
 
 func TestRedactURL(t *testing.T) {
+	t.Parallel()
 	for in, want := range map[string]string{
 		"nats://u:p@h:4222":                  "nats://h:4222",
 		"nats://u:p@h1:4222, tls://u:p@h2:1": "nats://h1:4222,tls://h2:1",

@@ -37,8 +37,8 @@ const (
 	day     = 24 * time.Hour
 	maxByte = 10 << 30 // default of Options.MaxStore
 
-	// A pull that nobody answers ends after pullExpiry, and is repeated when its heartbeats stop. A pinned consumer loses its pin when its
-	// client sends no pull for pinnedTTL, so its pulls are short.
+	// A pull that nobody answers ends after pullExpiry, and is repeated when two heartbeats, a fifth of it each, are missing. A pinned consumer loses its pin
+	// when its client sends no pull for pinnedTTL, so its pulls are short.
 	pullExpiry   = 10 * time.Second
 	pinnedExpiry = time.Second
 	pinnedTTL    = 3 * time.Second
