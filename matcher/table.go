@@ -2,6 +2,7 @@ package matcher
 
 import (
 	"math/bits"
+	"unsafe"
 
 	"tocsin/matcher/fold"
 )
@@ -63,7 +64,8 @@ type target struct {
 // bitset answers "surely not" for a hash. Each key has two bits in one word of memory.
 type bitset struct {
 	words []uint64
-	mask  uint64
+	first unsafe.Pointer // of words; the mask keeps every look-up inside
+	mask  uint64         // of byte offsets
 }
 
 const minWords = 1 << 6
@@ -71,15 +73,18 @@ const minWords = 1 << 6
 // newBitset has at least 32 bits for each of n keys, so that one key in some hundreds passes by chance.
 func newBitset(n int) bitset {
 	size := max(minWords, 1<<bits.Len(uint(max(n/2, 1))))
-	return bitset{make([]uint64, size), uint64(size - 1)}
+	words := make([]uint64, size)
+	return bitset{words, unsafe.Pointer(&words[0]), uint64(size-1) << 3}
 }
 
 func (b bitset) add(key uint64) {
-	b.words[key>>30&b.mask] |= 1<<(key>>24&63) | 1<<(key>>18&63)
+	*(*uint64)(unsafe.Add(b.first, key>>27&b.mask)) |= 1<<(key>>24&63) | 1<<(key>>18&63)
 }
 
-func (b bitset) has(key uint64) bool {
-	w := b.words[key>>30&b.mask]
+func (b bitset) has(key uint64) bool { return maybe(b.first, b.mask, key) }
+
+func maybe(first unsafe.Pointer, mask, key uint64) bool {
+	w := *(*uint64)(unsafe.Add(first, key>>27&mask))
 	return w>>(key>>24&63)&(w>>(key>>18&63))&1 != 0
 }
 
@@ -136,26 +141,27 @@ func after(toks []fold.Token, i int) int { return i + 1 + toks[i].Parts() }
 // scan finds every phrase in toks. Hits carry token numbers counted from base.
 func (t *table) scan(s *scratch, text string, toks []fold.Token, field uint8, base int32) {
 	w := walker{table: t, s: s, text: text, toks: toks, field: field, base: base}
-	ones, twos := t.ones, t.twos
 	if len(toks) == 0 {
 		return
 	}
-	h, parts := toks[0].Hash, 0
-	for i := range toks[1:] {
-		if ones.has(h) {
-			w.single(i, h)
+	h, parts := toks[0].Hash, uint64(0)
+	ones, oneMask, twos, twoMask := t.ones.first, t.ones.mask, t.twos.first, t.twos.mask
+	for i := 1; i < len(toks); i++ {
+		next := toks[i].Hash
+		parts |= toks[i].Place
+		key := pairKey(h, next)
+		if maybe(ones, oneMask, h) {
+			w.single(i-1, h)
 		}
-		parts |= toks[i].Parts()
-		next := toks[i+1].Hash
-		if key := pairKey(h, next); twos.has(key) {
-			w.pair(i, i+1, key)
+		if maybe(twos, twoMask, key) {
+			w.pair(i-1, i, key)
 		}
 		h = next
 	}
-	if ones.has(h) {
+	if maybe(ones, oneMask, h) {
 		w.single(len(toks)-1, h)
 	}
-	if parts != 0 {
+	if fold.Parted(parts | toks[0].Place) {
 		w.parted()
 	}
 	if t.prefixes.any() {

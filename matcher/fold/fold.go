@@ -29,7 +29,7 @@ const (
 // part. A reader takes the whole or all its parts.
 type Token struct {
 	Hash  uint64 // of the folded bytes; equal text has an equal hash, unequal text may
-	place uint64 // start 32 bits, length 20, gap 2, class 1, wide 1, parts 8
+	Place uint64 // read by the methods: start 32 bits, length 20, gap 2, class 1, wide 1, parts 8
 }
 
 const (
@@ -44,25 +44,25 @@ const (
 )
 
 // Start is the first byte of the token in the original text.
-func (t Token) Start() int { return int(uint32(t.place)) }
+func (t Token) Start() int { return int(uint32(t.Place)) }
 
 // End is the byte behind the token in the original text.
-func (t Token) End() int { return int(uint32(t.place)) + int(t.place>>lenShift&maxLen) }
+func (t Token) End() int { return int(uint32(t.Place)) + int(t.Place>>lenShift&maxLen) }
 
 // Gap is what stands before the token.
-func (t Token) Gap() Gap { return Gap(t.place >> gapShift & 3) }
+func (t Token) Gap() Gap { return Gap(t.Place >> gapShift & 3) }
 
 // Class says what the token is made of.
-func (t Token) Class() Class { return Class(t.place >> classShift & 1) }
+func (t Token) Class() Class { return Class(t.Place >> classShift & 1) }
 
 // Wide tells whether the folded form is not all ASCII.
-func (t Token) Wide() bool { return t.place&wideBit != 0 }
+func (t Token) Wide() bool { return t.Place&wideBit != 0 }
 
 // Parts is 0, or the number of tokens behind this one that split it.
-func (t Token) Parts() int { return int(t.place >> partsShift) }
+func (t Token) Parts() int { return int(t.Place >> partsShift) }
 
-// Apart tells whether t or next has parts, so that next is not simply the token after t.
-func (t Token) Apart(next Token) bool { return (t.place|next.place)>>partsShift != 0 }
+// Parted tells of the Place of a token, or of several joined by |, whether a token has parts.
+func Parted(places uint64) bool { return places>>partsShift != 0 }
 
 // MaxText is the longest text in bytes that Append reads; what lies beyond is left out. A word longer than a mebibyte is skipped.
 const MaxText = 1 << 30

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"slices"
 	"unicode/utf8"
+	"unsafe"
 )
 
 const (
@@ -13,7 +14,7 @@ const (
 	over  = 16  // bytes that it reads beyond
 )
 
-// narrow reads ASCII text. It first marks where words begin and end, many bytes at once, and then makes a token of each pair of marks, so that
+// narrow reads ASCII text and the separators beyond ASCII in it. It first marks where words begin and end, many bytes at once, and then makes a token of each pair of marks, so that
 // nothing waits for the length of the word before. It stops at what is not ASCII and no separator.
 func (s *scanner) narrow() {
 	var tail [block + over]byte
@@ -27,7 +28,7 @@ func (s *scanner) narrow() {
 			clear(tail[n:])
 			src = tail[:]
 		}
-		n, found := mark(&marks, src, n)
+		n, found := s.mark(&marks, src, n)
 		if s.narrowWords(src, marks[:found], n) {
 			return
 		}
@@ -78,9 +79,9 @@ func alnum(x uint64) uint64 {
 // pack8 gathers the high bits of eight bytes in one.
 func pack8(x uint64) uint64 { return x >> 7 * 0x0102040810204080 >> 56 }
 
-// mark writes where words begin and end, in turns, in the first n bytes of src, or up to the first that is not ASCII. It returns how many bytes it
-// took and how many marks it wrote: an odd number when the last word touches the end.
-func mark(marks *[chunk + block]uint16, src []byte, n int) (taken, found int) {
+// mark writes where words begin and end, in turns, in the first n bytes of src, or up to the first rune that is neither ASCII nor a separator. It
+// returns how many bytes it took and how many marks it wrote: an odd number when the last word touches the end.
+func (s *scanner) mark(marks *[chunk + block]uint16, src []byte, n int) (taken, found int) {
 	before := uint64(0) // whether the block before ends in a word
 	for at := 0; at < n; at += block {
 		words, wides := look64((*[block]byte)(src[at:]))
@@ -89,8 +90,10 @@ func mark(marks *[chunk + block]uint16, src []byte, n int) (taken, found int) {
 			wides &= 1<<uint(n-at) - 1
 		}
 		if wides != 0 {
-			n = at + bits.TrailingZeros64(wides)
-			words &= wides&-wides - 1
+			if stop := s.clear(at, wides, n); stop < n {
+				n = stop
+				words &= 1<<uint(n-at) - 1
+			}
 		}
 		turns := words ^ (words<<1 | before)
 		if n < at+block { // what lies beyond n is no end
@@ -99,15 +102,32 @@ func mark(marks *[chunk + block]uint16, src []byte, n int) (taken, found int) {
 		before = words >> 63
 		count := bits.OnesCount64(turns)
 		for k := 0; k < count; k += 4 {
-			to := (*[4]uint16)(marks[found+k:])
-			for m := range to {
-				to[m] = uint16(at + bits.TrailingZeros64(turns))
-				turns &= turns - 1
-			}
+			to, base := (*[4]uint16)(marks[found+k:]), uint16(at)
+			to[0] = base + uint16(bits.TrailingZeros64(turns))
+			turns &= turns - 1
+			to[1] = base + uint16(bits.TrailingZeros64(turns))
+			turns &= turns - 1
+			to[2] = base + uint16(bits.TrailingZeros64(turns))
+			turns &= turns - 1
+			to[3] = base + uint16(bits.TrailingZeros64(turns))
+			turns &= turns - 1
 		}
 		found += count
 	}
 	return n, found
+}
+
+// clear looks at the runes beyond ASCII that wides marks from at on. It returns the place of the first that is no separator or goes beyond n, else n.
+func (s *scanner) clear(at int, wides uint64, n int) int {
+	for wides != 0 {
+		k := bits.TrailingZeros64(wides)
+		e, size := s.look(s.i + at + k)
+		if e>>16 > doHard || at+k+size > n {
+			return at + k
+		}
+		wides &^= (1<<uint(size) - 1) << uint(k)
+	}
+	return n
 }
 
 // look64 tells which bytes are ASCII letters or digits, and which are not ASCII: one bit each.
@@ -122,31 +142,36 @@ func look64(b *[block]byte) (words, wides uint64) {
 	return words, wides
 }
 
-// tokens makes a token of each pair of marks and gathers the gaps up to n.
+// tokens makes a token of each pair of marks and gathers the gaps up to n. src has bytes to read beyond every mark, so the loop reads without
+// asking where it ends.
 func (s *scanner) tokens(src []byte, marks []uint16, n int) {
-	t, base, gap, end := table, uint64(s.i), s.gap, 0
-	s.dst = slices.Grow(s.dst, len(marks)/2)
-	dst := s.dst[len(s.dst) : len(s.dst)+len(marks)/2]
-	for k := range dst {
-		from, to := int(marks[2*k]), int(marks[2*k+1])
-		size := to - from
-		gap |= Gap(t.gaps[src[end]] | t.gaps[src[max(from-1, end)]])
-		if from-end > 2 {
-			gap |= t.between(src[end:from])
-		}
-		end = to
-		token := &dst[k]
-		token.place = base + uint64(from) | uint64(size)<<lenShift | uint64(gap)<<gapShift
-		gap = Joined
-		if size > 15 {
-			token.Hash = t.long(src[from:to])
-			continue
-		}
-		x, y := binary.LittleEndian.Uint64(src[from:]), binary.LittleEndian.Uint64(src[from+8:])
-		token.Hash = last(t.seed, (x|small8)&t.low[size&15], (y|small8)&t.high[size&15], size)
+	count := len(marks) / 2
+	if count == 0 {
+		s.gap |= s.between(0, n)
+		return
 	}
-	s.gap = gap | t.between(src[end:n])
-	s.dst = s.dst[:len(s.dst)+len(dst)]
+	t, base, gap, end := table, uint64(s.i), s.gap|s.between(0, int(marks[0])), int(marks[0])
+	s.dst = slices.Grow(s.dst, count)
+	dst := s.dst[len(s.dst) : len(s.dst)+count]
+	p, m := unsafe.Pointer(&src[0]), unsafe.Pointer(&marks[0])
+	for k := range dst {
+		mark := (*[2]uint16)(unsafe.Add(m, 4*k))
+		from, size := int(mark[0]), int(mark[1]-mark[0])
+		b := (*[16]byte)(unsafe.Add(p, from))
+		x, y := binary.LittleEndian.Uint64(b[:]), binary.LittleEndian.Uint64(b[8:])
+		h := last(t.seed, (x|small8)&t.low[size&15], (y|small8)&t.high[size&15], size)
+		if from-end > 2 || size > 15 || gap&closer != 0 {
+			if gap = gap&^closer | s.between(end, from); size > 15 {
+				h = t.long(src[from : from+size])
+			}
+		}
+		dst[k] = Token{h, base + uint64(from) | uint64(size)<<lenShift | uint64(gap)<<gapShift}
+		end = from + size
+		behind := (*[2]byte)(unsafe.Add(p, end)) // two separators, or one and a letter, which has no gap
+		gap = t.gaps[behind[0]] | t.gaps[behind[1]]
+	}
+	s.gap = s.between(end, n)
+	s.dst = s.dst[:len(s.dst)+count]
 }
 
 // long is the hash of a word of 16 ASCII letters and more.
@@ -159,10 +184,20 @@ func (t *tables) long(b []byte) uint64 {
 	return last(h, (x|small8)&t.low[len(b)], (y|small8)&t.high[len(b)], len(b))
 }
 
-// between is the gap that ASCII separators make.
-func (t *tables) between(b []byte) (gap Gap) {
-	for _, c := range b {
-		gap |= Gap(t.gaps[c])
+// closer is the Gap in tables.gaps of a byte that is not ASCII.
+const closer Gap = 0x40
+
+// between is the gap that the separators from s.i+from to s.i+to make.
+//
+//go:noinline
+func (s *scanner) between(from, to int) (gap Gap) {
+	for i := s.i + from; i < s.i+to; {
+		e, n := s.look(i)
+		if e>>16 == doHard {
+			gap = Hard
+		}
+		gap |= Soft
+		i += n
 	}
 	return gap
 }

@@ -27,7 +27,9 @@ func (s *scanner) run() {
 			continue
 		case k == 0 && s.i+8 < len(s.b) && (s.b[s.i+4]|s.b[s.i+8]) < utf8.RuneSelf:
 			s.narrow()
-		case k == beyond && c < 0xE0:
+		case k == 0:
+			s.short()
+		case c < 0xE0:
 			s.pairs()
 		}
 		if s.i == at {
@@ -82,7 +84,7 @@ func (s *scanner) pairs() {
 		}
 		dst = append(dst, Token{})
 		to := &dst[len(dst)-1]
-		to.Hash, to.place = last(t.seed^mixWide, lo, hi, n), placed(i, i+2*n, gap)|wideBit
+		to.Hash, to.Place = last(t.seed^mixWide, lo, hi, n), placed(i, i+2*n, gap)|wideBit
 		i += 2*n + skip
 		gap = Gap(behind)
 	}
@@ -119,9 +121,28 @@ func (s *scanner) step() {
 	}
 }
 
+// short reads one ASCII word of up to 15 letters, as they stand in text of other scripts.
+func (s *scanner) short() {
+	b, i, t := s.b, s.i, table
+	var low [2]uint64
+	n := 0
+	for ; n < 16 && i+n < len(b) && t.ascii[b[i+n]] == 0; n++ {
+		low[n>>3] |= uint64(b[i+n]|0x20) << (n << 3 & 63)
+	}
+	gap, skip := uint8(Joined), 0
+	if i+n < len(b) && b[i+n] >= utf8.RuneSelf {
+		gap, skip = s.behind(i + n)
+	}
+	if n == 16 || gap == beyond {
+		return
+	}
+	s.dst = append(s.dst, Token{last(t.seed, low[0], low[1], n), placed(i, i+n, s.gap)})
+	s.i, s.gap = i+n+skip, Gap(gap)
+}
+
 func (s *scanner) put(t Token) {
 	end := t.End()
-	t.place = t.place&^(3<<gapShift) | uint64(s.gap)<<gapShift
+	t.Place = t.Place&^(3<<gapShift) | uint64(s.gap)<<gapShift
 	s.dst = append(s.dst, t)
 	s.gap, s.i = Joined, end
 }
@@ -199,7 +220,7 @@ func (s *scanner) word() {
 	case i-s.i > maxLen || units == 0 && odd&doSlowBit == 0: // nothing of a word was left
 		s.i = i
 	case odd != 0 || all&0xFFFF < utf8.RuneSelf:
-		s.slow(s.i, i)
+		s.slow(s.i, i, odd&1 != 0)
 	default:
 		s.put(Token{last(h, lo, x, int(units&7)), placed(s.i, i, s.gap) | wideBit})
 	}
@@ -207,17 +228,24 @@ func (s *scanner) word() {
 
 // chars reads a run of characters, each a token of its own, and the separators in it.
 func (s *scanner) chars() {
-	b, i, gap, dst, t := s.b, s.i, s.gap, s.dst, table
+	b, i, gap, t := s.b, s.i, uint64(s.gap)<<gapShift, table
 	seed := t.seed ^ mixWide
-	for i+3 <= len(b) {
-		r := three(uint32(b[i]), uint32(b[i+1]), uint32(b[i+2]))
-		if r == 0 {
+	n := len(s.dst)
+	s.dst = slices.Grow(s.dst, (len(b)-i)/3)
+	dst := s.dst[:n+(len(b)-i)/3]
+	for i+4 <= len(b) {
+		x := binary.LittleEndian.Uint32(b[i:])
+		r := x&0x0F<<12 | x>>2&0xFC0 | x>>16&0x3F
+		if x&0xC0C0F0 != 0x8080E0 {
 			break
 		}
 		if r-0x4E00 >= 0xA000-0x4E00 { // not the ideographs that fold to themselves
+			if r < 0x800 || r&0xF800 == 0xD800 {
+				break
+			}
 			e := t.runes[r]
 			if e>>16 <= doHard {
-				gap |= Soft | Gap(e>>16<<1)
+				gap |= uint64(Soft|Gap(e>>16<<1)) << gapShift
 				i += 3
 				continue
 			}
@@ -225,16 +253,20 @@ func (s *scanner) chars() {
 				break
 			}
 		}
-		if len(dst) == cap(dst) {
-			dst = slices.Grow(dst, more)
-		}
-		dst = append(dst, Token{})
-		to := &dst[len(dst)-1]
-		to.Hash, to.place = last(seed, uint64(r), 0, 1), placed(i, i+3, gap)|wideBit|charBit
-		gap = Joined
+		to := &dst[n]
+		n++
+		to.Hash = last(seed, uint64(r), 0, 1)
+		to.Place = uint64(i) | gap | 3<<lenShift | wideBit | charBit
+		gap = 0
 		i += 3
 	}
-	s.i, s.gap, s.dst = i, gap, dst
+	if i == s.i { // the last of the text
+		if e, w := s.look(i); e>>16 == doChar && e&0xFFFF != 0 {
+			dst[n] = Token{last(seed, uint64(e&0xFFFF), 0, 1), placed(i, i+w, s.gap) | wideBit | charBit}
+			i, n, gap = i+w, n+1, 0
+		}
+	}
+	s.i, s.gap, s.dst = i, Gap(gap>>gapShift), dst[:n]
 	s.afterChars()
 }
 
@@ -245,7 +277,7 @@ func (s *scanner) afterChars() {
 	}
 	switch e, n := s.look(s.i); e >> 16 {
 	case doChar:
-		s.slow(s.i, s.i+n)
+		s.slow(s.i, s.i+n, false)
 	case doSlow:
 		if k := len(s.dst); k > 0 && s.dst[k-1].End() == s.i {
 			s.composed(s.i)
@@ -264,5 +296,5 @@ func (s *scanner) composed(i int) {
 		}
 		i += n
 	}
-	s.slow(last.Start(), i)
+	s.slow(last.Start(), i, false)
 }

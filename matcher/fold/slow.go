@@ -7,10 +7,13 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// slow writes the token between start and end by the reference way.
-func (s *scanner) slow(start, end int) {
+// slow writes the token between start and end from its folded bytes, and its parts when it may have some.
+func (s *scanner) slow(start, end int, joiner bool) {
 	var buf [64]byte
-	parts := s.parts(start, end)
+	var parts []Token
+	if joiner {
+		parts = s.parts(start, end)
+	}
 	whole, ok := s.slowToken(buf[:0], start, end)
 	if !ok { // nothing was left of it
 		s.i = end
@@ -21,7 +24,7 @@ func (s *scanner) slow(start, end int) {
 		return
 	}
 	gap := s.gap
-	whole.place |= uint64(len(parts)) << partsShift
+	whole.Place |= uint64(len(parts)) << partsShift
 	s.put(whole)
 	s.gap = gap
 	for i, p := range parts {
@@ -40,10 +43,10 @@ func (s *scanner) slowToken(buf []byte, start, end int) (Token, bool) {
 	}
 	t := Token{Hash(folded), placed(start, end, Joined)}
 	if wide(folded) {
-		t.place |= wideBit
+		t.Place |= wideBit
 	}
 	if r, _ := utf8.DecodeRune(folded); isChar(r) {
-		t.place |= charBit
+		t.Place |= charBit
 	}
 	return t, true
 }

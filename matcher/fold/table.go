@@ -35,7 +35,7 @@ const beyond = 0xFF
 type tables struct {
 	seed  uint64          // differs in every process: nobody outside can make words collide
 	ascii [256]uint8      // 0 for an ASCII letter or digit; a Gap for other ASCII; beyond for the rest
-	gaps  [256]uint8      // the Gap of an ASCII separator, 0 for the rest
+	gaps  [256]Gap        // of an ASCII separator, 0 for letters and digits, closer for the rest
 	low   [16]uint64      // the bytes of a word of so many among the first eight
 	high  [16]uint64      // and among the next eight
 	runes [0x10000]uint32 // do<<16 | folded rune
@@ -75,8 +75,10 @@ func newTables() *tables {
 		t.low[n] = 1<<uint(8*min(n, 8)) - 1
 		t.high[n] = 1<<uint(8*max(n-8, 0)) - 1
 	}
-	for c := range t.gaps[:utf8.RuneSelf] {
-		t.gaps[c] = t.ascii[c]
+	for c := range t.gaps {
+		if t.gaps[c] = closer; c < utf8.RuneSelf {
+			t.gaps[c] = Gap(t.ascii[c])
+		}
 	}
 	return t
 }
