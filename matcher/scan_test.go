@@ -128,7 +128,7 @@ func compareScan(t *testing.T, phrases []string, text string) {
 
 func FuzzScan(f *testing.F) {
 	f.Add("Tehrik-i-Taliban\nTTP\n巴塔", "Tehrik‑i‑Taliban (TTP) 巴塔哥尼亚")
-	f.Add("سی\u200cپک\nسی پک\nطالبان", "پروژه سی‌پک و سی پک، طالبان")
+	f.Add("سی\u200cپک\nسی پک\nطالبان", "پروژه سی\u200cپک و سی پک، طالبان")
 	f.Add("CASA-1000\nCASA1000", "casa1000 casa 1000 中亚CASA-1000")
 	f.Fuzz(func(t *testing.T, phrases, text string) {
 		if len(phrases) > 300 || len(text) > 2000 {

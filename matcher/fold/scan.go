@@ -187,7 +187,7 @@ func (s *scanner) word() {
 		switch c := uint32(b[i]); {
 		case c < utf8.RuneSelf:
 			e = runes[c]
-		case c < 0xE0 && i+1 < len(b) && b[i+1]&0xC0 == 0x80:
+		case c < 0xE0 && c >= 0xC2 && i+1 < len(b) && b[i+1]&0xC0 == 0x80:
 			e, n = runes[c&0x1F<<6|uint32(b[i+1]&0x3F)], 2
 		case c == 0xE0 && i+2 < len(b) && b[i+1]&0xE0 == 0xA0 && b[i+2]&0xC0 == 0x80:
 			e, n = runes[uint32(b[i+1]&0x3F)<<6|uint32(b[i+2]&0x3F)], 3
