@@ -151,11 +151,8 @@ func (r *reader) pass(ctx context.Context, f func(jetstream.Msg, Meta) error) er
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, context.DeadlineExceeded):
-			if !r.follow && r.exhausted(ctx, c) {
-				return nil
-			}
-			continue
+		case errors.Is(err, context.DeadlineExceeded) && r.exhausted(ctx, c):
+			return nil
 		case err != nil:
 			return fmt.Errorf("%w: %w", errBroken, err)
 		}
@@ -165,7 +162,12 @@ func (r *reader) pass(ctx context.Context, f func(jetstream.Msg, Meta) error) er
 	}
 }
 
+// next waits for one message. With follow it waits without an end, so that the heartbeats are watched over; without, silence is a reason to look
+// whether there is anything left, and if there is, to begin again: a pull can get lost when a server dies (measured in a cluster).
 func (r *reader) next(ctx context.Context, it jetstream.MessagesContext) (jetstream.Msg, error) {
+	if r.follow {
+		return it.Next(jetstream.NextContext(ctx))
+	}
 	ctx, cancel := context.WithTimeout(ctx, readQuiet)
 	defer cancel()
 	return it.Next(jetstream.NextContext(ctx))
