@@ -1,6 +1,8 @@
 package matcher
 
 import (
+	"bytes"
+	"cmp"
 	"slices"
 
 	"tocsin/matcher/fold"
@@ -29,15 +31,29 @@ type open struct {
 	ref    ref
 }
 
-// add takes a folded phrase; false when it has none or more than maxTokens tokens.
+// add takes a folded phrase; false when it has no tokens or more than maxTokens.
 func (b *tableBuilder) add(folded string, r ref) bool {
 	b.toks = fold.Append(b.toks[:0], folded)
+	b.text = append(b.text, folded...)
+	return b.keep(len(folded), r)
+}
+
+// addText takes a text that has no other form than its folded one.
+func (b *tableBuilder) addText(text string, r ref) bool {
+	b.toks = fold.Append(b.toks[:0], text)
+	at := len(b.text)
+	b.text = fold.AppendString(b.text, text, b.toks)
+	return b.keep(len(b.text)-at, r)
+}
+
+// keep takes the last size bytes of b.text, of which b.toks are the tokens.
+func (b *tableBuilder) keep(size int, r ref) bool {
 	n := len(b.toks)
-	if n == 0 || n > maxTokens || len(folded) > 1<<15 {
+	if n == 0 || n > maxTokens || size > maxPhrase {
+		b.text = b.text[:len(b.text)-size]
 		return false
 	}
-	b.items = append(b.items, item{uint32(len(b.text)), uint16(len(folded)), uint8(n), r})
-	b.text = append(b.text, folded...)
+	b.items = append(b.items, item{uint32(len(b.text) - size), uint16(size), uint8(n), r})
 	b.edges += max(1, n-2)
 	b.sizes[min(n, 3)]++
 	return true
@@ -55,12 +71,11 @@ func (b *tableBuilder) addOpen(folded string, r ref) bool {
 
 func (b *tableBuilder) build() *table {
 	t := &table{
-		ones: newBitset(b.sizes[1]), twos: newBitset(b.sizes[2] + b.sizes[3]), pairs: newBitset(b.sizes[2]), threes: newBitset(b.sizes[3]), text: b.text,
+		ones: newBitset(b.sizes[1]), twos: newBitset(b.sizes[2] + b.sizes[3]), pairs: newBitset(b.sizes[2]), threes: newBitset(b.sizes[3]), text: bytes.Clone(b.text),
 	}
 	if b.edges > 0 {
-		t.edges = make([]edge, b.edges+b.edges/2+8)
+		t.edges = make([]edge, b.edges+b.edges/3+8)
 		t.phrases = make([]phrase, 0, len(b.items))
-		t.targets = make([]target, 0, len(b.items))
 	}
 	nodes := uint32(0)
 	for _, it := range b.items {
@@ -118,16 +133,32 @@ func (t *table) attach(e *edge, it item, folded []byte) {
 	}
 	if p < 0 {
 		p = int32(len(t.phrases))
-		t.phrases = append(t.phrases, phrase{at: it.at, size: it.size, next: e.out, first: -1})
+		t.phrases = append(t.phrases, phrase{at: it.at, size: it.size, next: e.out, first: none})
 		e.out = p
 	}
-	for k := t.phrases[p].first; k >= 0; k = t.targets[k].next {
-		if t.targets[k].ref == it.ref {
-			return
+	t.phrases[p].first = t.join(t.phrases[p].first, it.ref)
+}
+
+// join adds r to the targets that start at first: nothing (none), one target in place, or ^k for a chain in table.targets.
+func (t *table) join(first int32, r ref) int32 {
+	switch {
+	case first == none:
+		return int32(r)
+	case first >= 0:
+		if ref(first) == r {
+			return first
+		}
+		t.targets = append(t.targets, target{ref(first), -1})
+		first = ^int32(len(t.targets) - 1)
+	default:
+		for k := ^first; k >= 0; k = t.targets[k].next {
+			if t.targets[k].ref == r {
+				return first
+			}
 		}
 	}
-	t.targets = append(t.targets, target{it.ref, t.phrases[p].first})
-	t.phrases[p].first = int32(len(t.targets) - 1)
+	t.targets = append(t.targets, target{r, ^first})
+	return ^int32(len(t.targets) - 1)
 }
 
 func (t *table) folded(p int32) []byte {
@@ -141,7 +172,12 @@ func (t *table) refs(p int32, f func(ref)) {
 		f(t.prefixes.items[^p].ref)
 		return
 	}
-	for k := t.phrases[p].first; k >= 0; k = t.targets[k].next {
+	first := t.phrases[p].first
+	if first >= 0 {
+		f(ref(first))
+		return
+	}
+	for k := ^first; k >= 0; k = t.targets[k].next {
 		f(t.targets[k].ref)
 	}
 }
@@ -151,7 +187,7 @@ type prefixes struct {
 	items []openPhrase
 	keys  [2][]keyed // by mask and key; narrow and wide words apart
 	maybe [2]bitset
-	masks [2][]uint32
+	masks [2][]uint64
 }
 
 type openPhrase struct {
@@ -160,7 +196,7 @@ type openPhrase struct {
 }
 
 type keyed struct {
-	mask, key uint32
+	mask, key uint64
 	item      int32
 }
 
@@ -200,17 +236,11 @@ func (p *prefixes) key(w int, last []byte, item int32) {
 	}
 }
 
-func headHash(key, mask uint32) uint64 { return mix(uint64(key)<<32|uint64(mask), mixA) }
+func headHash(key, mask uint64) uint64 { return mix(key^mixB, mask^mixA) }
 func (p *prefixes) any() bool          { return len(p.items) > 0 }
 
 func compareKeyed(a, b keyed) int {
-	switch {
-	case a.mask != b.mask:
-		return int(int64(a.mask) - int64(b.mask))
-	case a.key != b.key:
-		return int(int64(a.key) - int64(b.key))
-	}
-	return int(a.item - b.item)
+	return cmp.Or(cmp.Compare(a.mask, b.mask), cmp.Compare(a.key, b.key), cmp.Compare(a.item, b.item))
 }
 
 func (p *prefixes) scan(w *walker) {

@@ -178,6 +178,11 @@ func (c *compiler) entityConditions() {
 }
 
 func (c *compiler) aliasesOf() {
+	n := 0
+	for _, e := range c.x.entities {
+		n += len(e.Aliases)
+	}
+	c.x.aliases = make([]alias, 0, n)
 	for i := range c.x.entities {
 		e := &c.x.entities[i]
 		from := len(c.x.extras)
@@ -193,7 +198,7 @@ func (c *compiler) aliasesOf() {
 	}
 }
 
-// vocabulary are the words of five letters and more in the name and aliases of an entity.
+// vocabulary are the words of five letters and more in the name of an entity and its first few hundred aliases.
 func vocabulary(e *watchlist.Entity) []string {
 	seen := map[string]bool{}
 	add := func(text string) {
@@ -203,8 +208,9 @@ func vocabulary(e *watchlist.Entity) []string {
 			}
 		}
 	}
+	const most = 300
 	add(e.Name)
-	for _, a := range e.Aliases {
+	for _, a := range e.Aliases[:min(len(e.Aliases), most)] {
 		add(a.Text)
 	}
 	return news.SortedKeys(seen)
@@ -213,7 +219,11 @@ func vocabulary(e *watchlist.Entity) []string {
 func (c *compiler) alias(e int32, l *watchlist.List, a *watchlist.Alias) {
 	id := len(c.x.aliases)
 	c.x.aliases = append(c.x.aliases, alias{a, e, c.extra(l, a)})
-	found := forms(a.Text, inflectionLang(a), inflects(a))
+	inflected := inflects(a)
+	if !inflected && plain(a.Text) && c.primary.addText(a.Text, refAlias|ref(id)) {
+		return
+	}
+	found := forms(a.Text, inflectionLang(a), inflected)
 	if len(found) == 0 {
 		c.faults.Add(a.Pos, "write a word with letters or digits", "alias %q folds to nothing", a.Text)
 		return
@@ -251,8 +261,10 @@ func (c *compiler) extra(l *watchlist.List, a *watchlist.Alias) int32 {
 	if a.Exact {
 		x.exact = bareText(a.Text)
 	}
-	if ws := words(a.Text); len(ws) == 1 && ws[0].upper && len(ws[0].s) <= 24 {
-		x.acronym = ws[0].s
+	if len(a.Text) <= maxAcronym && isUpper(a.Text) {
+		if ws := words(a.Text); len(ws) == 1 {
+			x.acronym = ws[0].s
+		}
 	}
 	if x == (extra{}) {
 		return -1
@@ -260,6 +272,9 @@ func (c *compiler) extra(l *watchlist.List, a *watchlist.Alias) int32 {
 	c.x.extras = append(c.x.extras, x)
 	return int32(len(c.x.extras) - 1)
 }
+
+// maxAcronym is the longest acronym in bytes.
+const maxAcronym = 24
 
 // bareText is the original text of the tokens, without what stands between them.
 func bareText(text string) string {

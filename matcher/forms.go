@@ -77,6 +77,16 @@ func phraseText(ws []word) string {
 	return b.String()
 }
 
+// plain tells whether text has no form but its own: it has neither zero width non-joiners nor numbers.
+func plain(text string) bool {
+	for _, r := range text {
+		if r < utf8.RuneSelf && '0' <= r && r <= '9' || r == 0x200C || r > utf8.RuneSelf && unicode.IsNumber(r) {
+			return false
+		}
+	}
+	return true
+}
+
 // forms gives the folded phrases under which text is found, the text itself first: without its zero width non-joiners, with a letter and a number
 // joined or apart, and inflected as lang does when inflected is set.
 func forms(text, lang string, inflected bool) []string {

@@ -10,6 +10,9 @@ import (
 // maxTokens is the longest phrase in tokens. A phrase of Han characters has one token a character.
 const maxTokens = 64
 
+// maxPhrase is the longest folded phrase in bytes.
+const maxPhrase = 1 << 15
+
 // ref is what a phrase stands for: a kind in the upper bits, a number in the lower.
 type ref uint32
 
@@ -53,8 +56,11 @@ type phrase struct {
 	at    uint32 // in table.text
 	size  uint16
 	next  int32
-	first int32 // in table.targets
+	first int32 // what it stands for; see table.join
 }
+
+// none is the first of a phrase that stands for nothing yet.
+const none = -1 << 31
 
 type target struct {
 	ref  ref

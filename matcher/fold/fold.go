@@ -4,6 +4,8 @@
 // original, that folding a folded text changes nothing, and that any bytes are accepted. What is looked for is the matcher's business.
 package fold
 
+import "unicode/utf8"
+
 // Gap classes what stands between two tokens. The classes are ordered: a phrase written with a gap also reads across a lesser one.
 type Gap uint8
 
@@ -83,7 +85,32 @@ func (t Token) AppendTo(dst []byte, text string) []byte {
 }
 
 // Head is the key of the token's first letters; see Heads.
-func (t Token) Head(text string) uint32 {
+func (t Token) Head(text string) uint64 {
+	b := bytesOf(text)[t.Start():t.End()]
+	var key uint64
+	if !t.Wide() {
+		for i, c := range b[:min(6, len(b))] {
+			if c >= utf8.RuneSelf {
+				return t.slowHead(text)
+			}
+			key |= uint64(c|0x20) << (8 * i)
+		}
+		return key
+	}
+	for i := 0; i < 4 && 2*i+1 < len(b); i++ {
+		e := table.pairs[int(b[2*i])|int(b[2*i+1])<<8]
+		if e == 0 {
+			return t.slowHead(text)
+		}
+		key |= uint64(e&0xFFFF) << (16 * i)
+	}
+	if len(b) < 8 && len(b)%2 != 0 {
+		return t.slowHead(text)
+	}
+	return key
+}
+
+func (t Token) slowHead(text string) uint64 {
 	var buf [64]byte
 	key, _ := Heads(t.AppendTo(buf[:0], text), t.Wide())
 	return key

@@ -63,31 +63,22 @@ func hashASCII(b []byte) uint64 {
 }
 
 // Heads gives the key by which tokens that begin with the folded prefix are found, and the mask under which a token's Head equals it. The Head of a
-// token whose folded form is all ASCII is its first four letters as bytes; of any other, its first two runes as 16-bit units, so an ASCII prefix has a
-// second form for words such as "straßenverkehrsamt" in mixed script: ask with wide set.
-func Heads(folded []byte, wide bool) (key, mask uint32) {
+// token whose folded form is all ASCII is its first six letters as bytes; of any other, its first four runes as 16-bit units, so an ASCII prefix has
+// a second form for words in mixed script: ask with wide set.
+func Heads(folded []byte, wide bool) (key, mask uint64) {
 	if !wide {
-		return uint32(little(folded[:min(4, len(folded))])), maskBytes(len(folded))
+		n := min(6, len(folded))
+		return little(folded[:n]), 1<<uint(8*n) - 1
 	}
-	n := 0
+	n := uint(0)
 	for _, r := range string(folded) {
-		if n == 2 {
+		if n == 4 {
 			break
 		}
-		key |= uint32(uint16(r)) << (16 * n)
+		key |= uint64(uint16(r)) << (16 * n)
 		n++
 	}
-	if n == 1 {
-		return key, 0xFFFF
-	}
-	return key, 0xFFFFFFFF
-}
-
-func maskBytes(n int) uint32 {
-	if n >= 4 {
-		return 0xFFFFFFFF
-	}
-	return 1<<(8*n) - 1
+	return key, 1<<(16*n) - 1
 }
 
 func little(b []byte) (x uint64) {
