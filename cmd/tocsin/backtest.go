@@ -184,6 +184,14 @@ type caught struct {
 	headline uint64
 }
 
+// with adds what another revision shows. Of their headlines the one with the smallest hash stands for the item, whatever the order of reading.
+func (c caught) with(sides uint8, headline uint64) caught {
+	if c.sides != 0 {
+		headline = min(headline, c.headline)
+	}
+	return caught{c.sides | sides, headline}
+}
+
 type sample struct {
 	order uint64
 	key   string // of the item in idTally.items
@@ -230,7 +238,7 @@ func (t *tally) item(it *news.Item, before, after []news.Match) {
 	for id, side := range sides {
 		x := t.of(id)
 		c := x.items[key]
-		x.items[key] = caught{c.sides | side, head}
+		x.items[key] = c.with(side, head)
 		if side != sideBefore|sideAfter {
 			x.offer(side, sample{sampleOrder(id, it), key, *from[id]}, t.samples)
 		}
@@ -274,7 +282,7 @@ func (t *tally) merge(o *tally) {
 	for id, from := range o.ids {
 		x := t.of(id)
 		for key, c := range from.items {
-			x.items[key] = caught{x.items[key].sides | c.sides, c.headline}
+			x.items[key] = x.items[key].with(c.sides, c.headline)
 		}
 		for side, list := range from.samples {
 			for _, s := range list {
