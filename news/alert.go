@@ -19,13 +19,24 @@ const (
 	SendHealth      = "health"
 	SendTest        = "test"
 	SendReplay      = "replay"
+	SendSummary     = "summary"      // stands for alerts that a throttle, a group or quiet hours held
 	SuppressFold    = "fold"         // nothing new in it
 	SuppressNoRoute = "no_route"     // no route names a channel
 	SuppressTooOld  = "too_old"      // older than max_alert_age
 	SuppressOldNews = "backfill"     // from the backlog of a new feed
 	SuppressCanary  = "canary"       // the program's own test item
 	SuppressSilence = "silenced"     // muted by an operator
+	SuppressInhibit = "inhibited"    // held back by another alert
+	SuppressQuiet   = "quiet_drop"   // came in quiet hours that drop
 	SuppressGone    = "unsubscribed" // the recipient asked not to be written to
+)
+
+// Reasons of a held entry: what it waits for.
+const (
+	HoldQuiet    = "quiet"    // the end of quiet hours
+	HoldDigest   = "digest"   // the next digest
+	HoldGroup    = "group"    // the rest of its group
+	HoldThrottle = "throttle" // the next summary
 )
 
 // Alert is one record of what a person is told about one story for one watchlist. An alert has revisions: first, then updates and folds.
@@ -83,6 +94,8 @@ const MaxDelivery = 256 << 10
 const (
 	EventPlanned    = "planned"
 	EventSuppressed = "suppressed"
+	EventHeld       = "held"    // waits until Next; pending
+	EventBundled    = "bundled" // from now on Delivery stands for Entries, whatever becomes of it
 	EventAttempt    = "attempt"
 	EventDelivered  = "delivered"
 	EventDead       = "dead"
@@ -95,6 +108,7 @@ type LedgerEntry struct {
 	Event      string        `json:"event"`
 	Delivery   string        `json:"delivery"`
 	Alerts     []AlertRef    `json:"alerts,omitempty"`
+	Entries    []string      `json:"entries,omitempty"` // bundled: the ids that these alerts would have alone
 	Watchlist  string        `json:"watchlist,omitempty"`
 	Route      string        `json:"route,omitempty"`
 	Channel    string        `json:"channel"`

@@ -65,6 +65,9 @@ type Channel struct {
 	// Render fills Subject, Headers and Body of d, whose other fields are set. It is pure: the same alert and delivery give the same bytes.
 	// Bodies over news.MaxDelivery bytes are refused by the caller.
 	Render func(a *news.Alert, d *news.Delivery) error
+	// RenderDigest does the same for a delivery that stands for several alerts, in order. It is pure too. ErrTooLarge asks for two digests
+	// instead. nil: one message that lists them is made with Render.
+	RenderDigest func(entries []news.Alert, d *news.Delivery) error
 	// Short replaces the body of d by the least that tells a person what happened, made from d alone. It is used after the endpoint
 	// refused the full form, or when Render failed. May be nil.
 	Short func(d *news.Delivery) error

@@ -16,7 +16,7 @@ type Labels map[string][]string
 
 // LabelNames lists the labels that every alert has, beside those that watchlists set themselves.
 func LabelNames() []string {
-	return []string{"country", "entity", "feed", "kind", "lang", "reason", "rule", "severity", "tier", "watchlist"}
+	return []string{"country", "entity", "feed", "kind", "lang", "reason", "rule", "severity", "story", "tier", "watchlist"}
 }
 
 // LabelsOf gives the labels of an alert.
@@ -27,7 +27,7 @@ func LabelsOf(a *news.Alert) Labels {
 		l[k] = []string{v}
 	}
 	for k, v := range map[string]string{
-		"watchlist": a.Watchlist, "severity": a.Severity.String(), "kind": a.Kind,
+		"watchlist": a.Watchlist, "severity": a.Severity.String(), "kind": a.Kind, "story": a.Story,
 		"country": it.Country, "lang": it.Lang, "feed": it.Feed, "reason": it.Reason,
 	} {
 		l[k] = []string{v}

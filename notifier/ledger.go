@@ -3,6 +3,7 @@ package notifier
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"tocsin/news"
@@ -59,7 +60,9 @@ type Fold struct {
 
 type folded struct {
 	channel  string
-	state    string // planned, suppressed, delivered, dead; "" when only accepted
+	state    string // held, bundled, planned, suppressed, delivered, dead; "" when only accepted
+	in       string // id of the delivery that stands for this entry
+	bundle   bool   // stands for entries and is none itself
 	attempt  int
 	accepted bool
 	at       time.Time
@@ -88,16 +91,22 @@ func (f *Fold) of(id, channel string, at time.Time) *folded {
 func (f *Fold) Add(l news.LedgerEntry) {
 	x := f.of(l.Delivery, l.Channel, l.At)
 	switch l.Event {
-	case news.EventPlanned:
+	case news.EventHeld:
 		if x.state == "" {
+			x.state = news.EventHeld
+		}
+	case news.EventBundled:
+		f.bundled(&l, x)
+	case news.EventPlanned:
+		if x.waits() {
 			x.state = news.EventPlanned
 		}
 	case news.EventSuppressed:
-		if x.state == "" {
+		if x.state == "" || x.state == news.EventHeld {
 			x.state = news.EventSuppressed
 		}
 	case news.EventAttempt:
-		if x.state == "" {
+		if x.waits() {
 			x.state = news.EventPlanned
 		}
 	case news.EventDelivered:
@@ -118,6 +127,46 @@ func (f *Fold) Add(l news.LedgerEntry) {
 	f.settle()
 }
 
+// waits tells that nothing was planned yet.
+func (x *folded) waits() bool {
+	return x.state == "" || x.state == news.EventHeld || x.state == news.EventBundled
+}
+
+// bundled ties entries to the delivery that stands for them. An entry is tied once.
+func (f *Fold) bundled(l *news.LedgerEntry, x *folded) {
+	if x.waits() {
+		x.state = news.EventBundled
+	}
+	x.bundle = len(l.Entries) > 0 && !slices.Contains(l.Entries, l.Delivery)
+	for _, id := range l.Entries {
+		e := f.of(id, l.Channel, l.At)
+		if id == l.Delivery || e.in != "" {
+			continue
+		}
+		e.in = l.Delivery
+		if e.waits() {
+			e.state = news.EventBundled
+		}
+	}
+}
+
+// stateOf is the state of a delivery or entry, "" when nothing is known of it.
+func (f *Fold) stateOf(id string) string {
+	x := f.live[id]
+	if x == nil {
+		return ""
+	}
+	return f.whole(x).state
+}
+
+// whole is what decides about x: the delivery that stands for it, else x itself.
+func (f *Fold) whole(x *folded) *folded {
+	if b := f.live[x.in]; b != nil {
+		return b
+	}
+	return x
+}
+
 // settleAfter is how long a delivery at rest is kept by id, so that an entry that is repeated after a redelivery is known.
 const settleAfter = 7 * 24 * time.Hour
 
@@ -126,21 +175,34 @@ func (f *Fold) settle() {
 		return
 	}
 	f.last = f.latest
-	for id, x := range f.live {
-		if f.latest.Sub(x.at) < settleAfter || x.state == "" || x.state == news.EventPlanned {
-			continue
+	done := func(x *folded) bool {
+		w := f.whole(x)
+		return f.latest.Sub(w.at) >= settleAfter && !w.waits() && w.state != news.EventPlanned
+	}
+	for _, entries := range []bool{true, false} { // entries before the deliveries that stand for them
+		for id, x := range f.live {
+			if (x.in != "") != entries || !done(x) {
+				continue
+			}
+			c := f.settled[x.channel]
+			f.add(x, &c)
+			f.settled[x.channel] = c
+			delete(f.live, id)
 		}
-		c := f.settled[x.channel]
-		x.count(&c)
-		f.settled[x.channel] = c
-		delete(f.live, id)
+	}
+}
+
+// add counts one entry, by the state of what stands for it.
+func (f *Fold) add(x *folded, c *Counts) {
+	if !x.bundle {
+		f.whole(x).count(c)
 	}
 }
 
 func (x *folded) count(c *Counts) {
 	c.Accepted++
 	switch x.state {
-	case news.EventPlanned:
+	case news.EventPlanned, news.EventHeld, news.EventBundled:
 		c.Pending++
 	case news.EventSuppressed:
 		c.Suppressed++
@@ -159,7 +221,7 @@ func (f *Fold) Counts() map[string]Counts {
 	}
 	for _, x := range f.live {
 		c := out[x.channel]
-		x.count(&c)
+		f.add(x, &c)
 		out[x.channel] = c
 	}
 	return out

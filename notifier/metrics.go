@@ -15,6 +15,7 @@ type metrics struct {
 	attempts  *prometheus.CounterVec
 	ambiguous *prometheus.CounterVec
 	template  *prometheus.CounterVec
+	folded    *prometheus.CounterVec
 	seen      prometheus.Histogram
 	sent      *prometheus.HistogramVec
 	total     *prometheus.HistogramVec
@@ -49,6 +50,9 @@ func newMetrics(r prometheus.Registerer, n *Notifier) (*metrics, error) {
 		template: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tocsin_template_errors_total", Help: "Alerts that could not be written in the form of a channel.",
 		}, ch),
+		folded: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tocsin_throttle_folded_total", Help: "Alerts that a throttle folded into a summary.",
+		}, ch),
 		seen:  prometheus.NewHistogram(histogram("tocsin_seen_to_alert_seconds", "From first seen to the alert record.")),
 		sent:  prometheus.NewHistogramVec(histogram("tocsin_alert_to_delivered_seconds", "From the alert record to the endpoint's answer."), ch),
 		total: prometheus.NewHistogramVec(histogram("tocsin_seen_to_delivered_seconds", "From first seen to the endpoint's answer."), ch),
@@ -56,7 +60,7 @@ func newMetrics(r prometheus.Registerer, n *Notifier) (*metrics, error) {
 			Name: "tocsin_canary_last_delivered_timestamp_seconds", Help: "When the last test item of the program itself closed its ledger entry.",
 		}),
 	}
-	all := []prometheus.Collector{m.alerts, m.outcomes, m.attempts, m.ambiguous, m.template, m.seen, m.sent, m.total, m.canary, newStateCollector(n)}
+	all := []prometheus.Collector{m.alerts, m.outcomes, m.attempts, m.ambiguous, m.template, m.folded, m.seen, m.sent, m.total, m.canary, newStateCollector(n)}
 	var errs []error
 	for _, c := range all {
 		errs = append(errs, r.Register(c))
@@ -67,6 +71,7 @@ func newMetrics(r prometheus.Registerer, n *Notifier) (*metrics, error) {
 		}
 		m.ambiguous.WithLabelValues(c.ID)
 		m.template.WithLabelValues(c.ID)
+		m.folded.WithLabelValues(c.ID)
 		m.sent.WithLabelValues(c.ID)
 		m.total.WithLabelValues(c.ID)
 	}
@@ -91,7 +96,7 @@ func (m *metrics) attempt(channel string, r *Result) {
 // delivered observes latencies of fresh alerts; a replay says nothing about how fast we are.
 func (m *metrics) delivered(d *news.Delivery, now time.Time) {
 	m.outcome(d.Channel, news.EventDelivered)
-	if d.Replay > 0 || len(d.Alerts) == 0 {
+	if d.Replay > 0 || len(d.Alerts) != 1 || d.Headers[headerHeld] != "" {
 		return
 	}
 	id := prometheus.Labels{"alert_id": d.Alerts[0].ID}
@@ -115,6 +120,7 @@ func since(from, to time.Time) float64 { return max(to.Sub(from).Seconds(), 0) }
 type stateCollector struct {
 	n                               *Notifier
 	open, stories, ledger, mismatch *prometheus.Desc
+	held, silences                  *prometheus.Desc
 }
 
 func newStateCollector(n *Notifier) *stateCollector {
@@ -123,6 +129,8 @@ func newStateCollector(n *Notifier) *stateCollector {
 	}
 	return &stateCollector{
 		n:        n,
+		held:     d("digest_entries_held", "Entries that wait for a digest, a group, a summary or the end of quiet hours.", "route"),
+		silences: d("silences_active", "Silences that mute now."),
 		open:     d("circuit_open", "1 while only probes are sent to the channel.", "channel"),
 		stories:  d("stories_open", "Alerts whose revisions are remembered."),
 		ledger:   d("ledger_entries", "Deliveries by what became of them: accepted, delivered, dead, suppressed, pending.", "state"),
@@ -132,7 +140,7 @@ func newStateCollector(n *Notifier) *stateCollector {
 
 // Describe implements prometheus.Collector.
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.open, c.stories, c.ledger, c.mismatch} {
+	for _, d := range []*prometheus.Desc{c.open, c.stories, c.ledger, c.mismatch, c.held, c.silences} {
 		ch <- d
 	}
 }
@@ -164,4 +172,8 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 		gauge(c.ledger, v, state)
 	}
 	gauge(c.mismatch, c.n.missing())
+	gauge(c.silences, c.n.silences.active(c.n.o.Now()))
+	for route, v := range c.n.Held() {
+		gauge(c.held, v, route)
+	}
 }

@@ -43,6 +43,10 @@ type Options struct {
 	Replay func(ctx context.Context, since time.Time, f func(news.Alert) error) error
 	// ReplayLedger calls f for every ledger entry since a time, in order, so that tocsin_ledger_entries counts from before this start. May be nil.
 	ReplayLedger func(ctx context.Context, since time.Time, f func(news.LedgerEntry) error) error
+	// LoadSilences and SaveSilences are the one value of bucket silences, as LoadSent and SaveSent without a key. May be nil: silences then come
+	// from the configuration alone.
+	LoadSilences func(ctx context.Context) (data []byte, rev uint64, err error)
+	SaveSilences func(ctx context.Context, data []byte, rev uint64) (uint64, error)
 	// Pause stops the channel's consumer until a time, while its circuit is open. May be nil: deliveries then come back one by one.
 	Pause func(ctx context.Context, channel string, until time.Time) error
 
@@ -60,9 +64,15 @@ type Notifier struct {
 	gates   map[string]*gate // by channel id
 	stories *stories
 	busy    busy
-	fold    *Fold
-	foldMu  sync.Mutex
-	m       *metrics
+
+	silences *silenceBook
+	inhibits *inhibitions
+	quiet    intervals
+	holds    *holds
+
+	fold   *Fold
+	foldMu sync.Mutex
+	m      *metrics
 }
 
 // New checks the options and returns a Notifier; call Restore once before it handles anything.
@@ -82,6 +92,13 @@ func New(o Options) (*Notifier, error) {
 		return nil, err
 	}
 	n := &Notifier{o: o, root: root, maxAge: o.Config.maxAge(), gates: map[string]*gate{}, stories: newStories(), fold: NewFold()}
+	n.quiet, n.holds = o.Config.intervals(), newHolds()
+	if n.silences, err = newSilenceBook(o.Config.Silences); err != nil {
+		return nil, err
+	}
+	if n.inhibits, err = newInhibitions(o.Config.Inhibit); err != nil {
+		return nil, err
+	}
 	for i := range o.Channels {
 		c := &o.Channels[i]
 		if n.maxAge+longest(c.schedule()) >= sentAge {
@@ -126,23 +143,32 @@ func (o *Options) complete() error {
 // Restore rebuilds the state of open alerts from ALERTS, and the counts of the ledger. Call it once, before the first Handle call.
 func (n *Notifier) Restore(ctx context.Context) error {
 	since := n.o.Now().Add(-retention)
+	if n.o.ReplayLedger != nil {
+		err := n.o.ReplayLedger(ctx, since, func(l news.LedgerEntry) error {
+			n.count(l)
+			n.holds.learn(&l)
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("rebuild ledger counts: %w", err)
+		}
+	}
 	if n.o.Replay != nil {
 		err := n.o.Replay(ctx, since, func(a news.Alert) error {
 			n.stories.restore(&a)
+			n.inhibits.see(&a)
+			n.holds.offer(&a)
 			return nil
 		})
 		if err != nil {
 			return fmt.Errorf("rebuild alerts: %w", err)
 		}
 	}
-	if n.o.ReplayLedger != nil {
-		err := n.o.ReplayLedger(ctx, since, func(l news.LedgerEntry) error {
-			n.count(l)
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("rebuild ledger counts: %w", err)
-		}
+	if err := n.rebuildHolds(ctx); err != nil {
+		return err
+	}
+	if err := n.refreshSilences(ctx, 0); err != nil {
+		return err
 	}
 	n.stories.sweep(n.o.Now())
 	return nil

@@ -22,9 +22,14 @@ func (n *Notifier) HandleAlert(ctx context.Context, a news.Alert) error {
 	if a.Match.Item.Reason == news.ReasonCanary {
 		return n.canary(ctx, &a, now)
 	}
-	reason := n.suppress(&a, now)
+	labels := LabelsOf(&a)
+	n.inhibits.see(&a)
+	reason, why := n.suppress(&a, now), ""
+	if reason == "" {
+		reason, why = n.muted(&a, labels, now)
+	}
 	planned := map[string]bool{}
-	for _, t := range n.root.find(LabelsOf(&a)) {
+	for _, t := range n.root.find(labels) {
 		for _, id := range t.channels {
 			g := n.gates[id]
 			for _, to := range g.ch.Recipients {
@@ -32,7 +37,8 @@ func (n *Notifier) HandleAlert(ctx context.Context, a news.Alert) error {
 					continue
 				}
 				planned[id+" "+to] = true
-				if err := n.plan(ctx, &a, n.draft(&a, t.id, g.ch, to, now), g.ch, reason); err != nil {
+				d := n.draft(&a, t.id, g.ch, to, now)
+				if err := n.place(ctx, &held{id: d.ID, alert: &a, labels: labels, route: t, ch: g.ch, to: to}, d, reason, why); err != nil {
 					return err
 				}
 			}
@@ -40,7 +46,7 @@ func (n *Notifier) HandleAlert(ctx context.Context, a news.Alert) error {
 	}
 	if len(planned) == 0 {
 		d := n.draft(&a, n.root.id, &Channel{ID: noChannel}, "", now)
-		return n.suppressed(ctx, d, news.SuppressNoRoute)
+		return n.suppressed(ctx, d, news.SuppressNoRoute, "")
 	}
 	return nil
 }
@@ -90,7 +96,7 @@ func (n *Notifier) plan(ctx context.Context, a *news.Alert, d *news.Delivery, ch
 		if reason == news.SuppressTooOld && n.wasPlanned(ctx, d) {
 			return nil // a late second reading of an alert that went its way: its ledger entries stand
 		}
-		return n.suppressed(ctx, d, reason)
+		return n.suppressed(ctx, d, reason, "")
 	}
 	n.accept(d)
 	if err := render(ch, a, d); err != nil {
@@ -102,9 +108,11 @@ func (n *Notifier) plan(ctx context.Context, a *news.Alert, d *news.Delivery, ch
 	return n.ledger(ctx, entry(d, news.EventPlanned, n.o.Now(), d.Reason))
 }
 
-func (n *Notifier) suppressed(ctx context.Context, d *news.Delivery, reason string) error {
+func (n *Notifier) suppressed(ctx context.Context, d *news.Delivery, reason, why string) error {
 	n.accept(d)
-	if err := n.ledger(ctx, entry(d, news.EventSuppressed, n.o.Now(), reason)); err != nil {
+	l := entry(d, news.EventSuppressed, n.o.Now(), reason)
+	l.Status = why
+	if err := n.ledger(ctx, l); err != nil {
 		return err
 	}
 	n.m.outcome(d.Channel, news.EventSuppressed)

@@ -71,7 +71,7 @@ type bounded struct {
 
 func (w *bounded) Write(p []byte) (int, error) {
 	if w.left -= len(p); w.left < 0 {
-		return 0, fmt.Errorf("more than %d bytes", news.MaxDelivery)
+		return 0, fmt.Errorf("more than %d bytes: %w", news.MaxDelivery, ErrTooLarge)
 	}
 	return w.b.Write(p)
 }

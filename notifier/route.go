@@ -21,6 +21,12 @@ type Config struct {
 	strict.Pos
 	// MaxAlertAge is the age from which news is no longer sent; 72 h when not stated.
 	MaxAlertAge time.Duration `yaml:"max_alert_age"`
+	// TimeIntervals have names, for the quiet hours of routes.
+	TimeIntervals []NamedInterval `yaml:"time_intervals"`
+	// Silences mute alerts for a time; more can be made at run time.
+	Silences []Silence `yaml:"silences"`
+	// Inhibit holds alerts back while others are there.
+	Inhibit []Inhibit `yaml:"inhibit"`
 	// Route is the root of the tree. It takes every alert that no route below takes, so it must name a channel.
 	Route *Route `yaml:"route"`
 }
@@ -34,6 +40,14 @@ type Route struct {
 	Channels []strict.Text `yaml:"channels"`
 	Continue bool          `yaml:"continue"`
 	Routes   []*Route      `yaml:"routes"`
+
+	// What is not stated is that of the route above. A route where none of it is stated sends each alert at once.
+	GroupBy       []strict.Text `yaml:"group_by"`
+	GroupWait     Pause         `yaml:"group_wait"`
+	GroupInterval Pause         `yaml:"group_interval"`
+	Quiet         *Quiet        `yaml:"quiet"`
+	Digest        *Digest       `yaml:"digest"`
+	Throttle      *Throttle     `yaml:"throttle"`
 }
 
 func (c *Config) maxAge() time.Duration {
@@ -53,6 +67,12 @@ func (c *Config) Check(channels []string, labels ...string) strict.Faults {
 		fs.Add(c.Pos, fmt.Sprintf("write at most %s", (sentAge-retry).Truncate(time.Hour)),
 			"max_alert_age %s and the longest retry %s are together not less than the %s for which sent deliveries are remembered", c.maxAge(), retry, sentAge)
 	}
+	k := routeCheck{channels: channels, labels: labels, ids: map[string]strict.Pos{}, faults: &fs}
+	k.intervals(c.TimeIntervals)
+	k.silences(c.Silences)
+	for i := range c.Inhibit {
+		k.inhibit(&c.Inhibit[i])
+	}
 	if c.Route == nil {
 		fs.Add(c.Pos, "write route: {channels: [ID]}", "no route: alerts would reach nobody")
 		return fs.Sort()
@@ -63,18 +83,27 @@ func (c *Config) Check(channels []string, labels ...string) strict.Faults {
 	if len(c.Route.Matchers) > 0 {
 		fs.Add(c.Route.Matchers[0].Pos, "move them to a route below", "the root route has matchers, but must take every alert")
 	}
-	k := routeCheck{channels: channels, labels: labels, ids: map[string]strict.Pos{}, faults: &fs}
-	k.route(c.Route)
+	k.route(c.Route, false)
 	return fs.Sort()
 }
 
 type routeCheck struct {
 	channels, labels []string
+	names            []string // of time intervals
 	ids              map[string]strict.Pos
 	faults           *strict.Faults
 }
 
-func (k *routeCheck) route(r *Route) {
+// route checks a route and those below it. above tells that a route above has a digest.
+func (k *routeCheck) route(r *Route, above bool) {
+	if r.Digest != nil {
+		above = !r.Digest.off
+	}
+	k.digest(r.Digest)
+	k.quiet(r.Quiet, above)
+	k.throttle(r.Throttle)
+	k.grouping(r)
+	k.matchers(r.Matchers)
 	for _, ch := range r.Channels {
 		if !slices.Contains(k.channels, ch.Value) {
 			k.faults.Add(ch.Pos, didYouMean(ch.Value, k.channels, "channels"), "unknown channel %q", ch.Value)
@@ -86,15 +115,6 @@ func (k *routeCheck) route(r *Route) {
 		}
 		k.ids[id.Value] = id.Pos
 	}
-	for _, t := range r.Matchers {
-		ms, err := ParseMatchers(t.Value)
-		if err != nil {
-			k.faults.Add(t.Pos, `write it as severity=~"high|critical"`, "matcher %q: %s", cut(t.Value), err)
-		}
-		for _, m := range ms {
-			k.matcher(t.Pos, m)
-		}
-	}
 	for _, sub := range r.Routes {
 		if sub == nil {
 			k.faults.Add(r.Pos, "remove it or fill it", "an empty route")
@@ -103,20 +123,37 @@ func (k *routeCheck) route(r *Route) {
 		if len(sub.Matchers) == 0 {
 			k.faults.Add(sub.Pos, "add matchers", "a route without matchers takes every alert from the routes after it")
 		}
-		k.route(sub)
+		k.route(sub, above)
 	}
 }
 
-func (k *routeCheck) matcher(p strict.Pos, m *Matcher) {
+func (k *routeCheck) matchers(ts []strict.Text) {
+	for _, t := range ts {
+		ms, err := ParseMatchers(t.Value)
+		if err != nil {
+			k.faults.Add(t.Pos, `write it as severity=~"high|critical"`, "matcher %q: %s", cut(t.Value), err)
+		}
+		for _, m := range ms {
+			k.matcher(t.Pos, m)
+		}
+	}
+}
+
+// unknownLabel reports a label that no alert has of itself. When the labels of the watchlists are not known, it is an error only when it looks
+// like a slip.
+func (k *routeCheck) unknownLabel(p strict.Pos, name string) {
 	known := append(LabelNames(), k.labels...)
 	slices.Sort(known)
-	if !slices.Contains(known, m.Name) {
-		guess := strict.Guess(m.Name, known)
-		if guess == "" && len(k.labels) == 0 {
-			k.faults.AddWarning(p, "it holds only where a watchlist sets that label", "label %q is not one that every alert has", m.Name)
-			return
-		}
-		k.faults.Add(p, didYouMean(m.Name, known, "labels"), "unknown label %q", m.Name)
+	if strict.Guess(name, known) == "" && len(k.labels) == 0 {
+		k.faults.AddWarning(p, "it holds only where a watchlist sets that label", "label %q is not one that every alert has", name)
+		return
+	}
+	k.faults.Add(p, didYouMean(name, known, "labels"), "unknown label %q", name)
+}
+
+func (k *routeCheck) matcher(p strict.Pos, m *Matcher) {
+	if !slices.Contains(LabelNames(), m.Name) && !slices.Contains(k.labels, m.Name) {
+		k.unknownLabel(p, m.Name)
 		return
 	}
 	if m.Name == "severity" && m.re == nil && !slices.Contains(news.Severities(), m.Value) {
@@ -142,6 +179,11 @@ type tree struct {
 	channels []string
 	cont     bool
 	children []*tree
+
+	group    *Grouping // nil: each alert alone
+	quiet    *Quiet
+	digest   *Digest
+	throttle *Throttle
 }
 
 func compileRoute(r *Route, parent *tree) (*tree, error) {
@@ -161,6 +203,7 @@ func compileRoute(r *Route, parent *tree) (*tree, error) {
 		t.channels = append(t.channels, c.Value)
 	}
 	t.name(parent, texts)
+	t.timing(r, parent)
 	for _, sub := range r.Routes {
 		c, err := compileRoute(sub, t)
 		if err != nil {
@@ -190,6 +233,33 @@ func (t *tree) name(parent *tree, matchers []string) {
 		t.channels = parent.channels
 	}
 	t.path = parent.path + " > " + strings.TrimPrefix(t.id, parent.id+" / ")
+}
+
+// timing takes over from the route above what this one does not state.
+func (t *tree) timing(r *Route, parent *tree) {
+	above := &tree{}
+	if parent != nil {
+		above = parent
+	}
+	t.group, t.quiet, t.digest, t.throttle = r.grouping(above.group), above.quiet, above.digest, above.throttle
+	if r.Quiet != nil {
+		t.quiet = r.Quiet
+	}
+	if r.Digest != nil {
+		t.digest = r.Digest
+	}
+	if r.Throttle != nil {
+		t.throttle = r.Throttle
+	}
+	if t.quiet != nil && t.quiet.off {
+		t.quiet = nil
+	}
+	if t.digest != nil && t.digest.off {
+		t.digest = nil
+	}
+	if t.throttle != nil && t.throttle.off {
+		t.throttle = nil
+	}
 }
 
 // find gives the routes that take an alert with these labels; never none when t is the root.

@@ -1,0 +1,151 @@
+package notifier
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"tocsin/news"
+)
+
+// DigestView is what a channel shows of a digest or summary.
+type DigestView struct {
+	Title   string  // one line: how many alerts, of which lists
+	Full    []*View // shown in full, the most severe first
+	Rest    []Line  // the others, one line each
+	Count   int
+	Summary bool // it stands for alerts that were held by a throttle, a group or quiet hours
+}
+
+// Line names one alert in one line.
+type Line struct {
+	Severity, Watchlist, Title, Link, Host, Short string // Short is the beginning of the alert's id
+	Old                                           bool   // from the backlog of a new feed
+}
+
+// Bounds of a digest's lines, in bytes.
+const (
+	maxDigestLine = 160
+	shortID       = 8
+)
+
+// NewDigestView makes the view of a digest. d says how many alerts are shown in full.
+func NewDigestView(entries []news.Alert, d *news.Delivery, loc *time.Location) *DigestView {
+	full, err := strconv.Atoi(d.Headers[headerMaxItems])
+	if err != nil || full < 1 {
+		full = defaultMaxItems
+	}
+	v := &DigestView{Count: len(entries), Summary: d.Reason == news.SendSummary}
+	lists, seen := []string{}, map[string]bool{}
+	for _, a := range bySeverity(entries) {
+		view := NewView(a, loc)
+		if !seen[view.Watchlist] {
+			seen[view.Watchlist] = true
+			lists = append(lists, view.Watchlist)
+		}
+		if len(v.Full) < full {
+			v.Full = append(v.Full, view)
+			continue
+		}
+		v.Rest = append(v.Rest, Line{
+			Severity: view.Severity, Watchlist: Shorten(view.Watchlist, 40), Title: Shorten(view.Title(), maxDigestLine), Link: view.Link, Host: view.Host,
+			Short: a.ID[:min(shortID, len(a.ID))], Old: a.Match.Item.Backfill,
+		})
+	}
+	if len(lists) > 3 {
+		lists = append(lists[:3:3], fmt.Sprintf("and %d more lists", len(lists)-3))
+	}
+	v.Title = Shorten(fmt.Sprintf("%d alerts: %s", len(entries), strings.Join(lists, ", ")), maxHeadline)
+	if len(entries) == 1 {
+		v.Title = Shorten("1 alert: "+v.Full[0].Watchlist+": "+v.Full[0].Title(), maxHeadline)
+	}
+	return v
+}
+
+// bySeverity gives the alerts with the most severe first, else in their order.
+func bySeverity(entries []news.Alert) []*news.Alert {
+	out := make([]*news.Alert, 0, len(entries))
+	for s := news.SeverityCritical; s >= news.SeverityNone; s-- {
+		for i := range entries {
+			if entries[i].Severity == s {
+				out = append(out, &entries[i])
+			}
+		}
+	}
+	return out
+}
+
+// OneLine is a line of plain text.
+func (l *Line) OneLine() string {
+	s := Isolate(l.Title)
+	if l.Severity != "" {
+		s = l.Severity + " " + s
+	}
+	if l.Old {
+		s += " (old)"
+	}
+	return s + " [" + l.Short + "]"
+}
+
+// Text writes the digest as plain text.
+func (v *DigestView) Text() string {
+	var b strings.Builder
+	b.WriteString(Isolate(v.Title) + "\n")
+	for _, x := range v.Full {
+		b.WriteString("\n" + strings.TrimSpace(strings.ToUpper(x.Severity)+" "+Isolate(x.Watchlist)))
+		if x.Alert.Match.Item.Backfill {
+			b.WriteString(" · old")
+		}
+		if x.Outlet != "" {
+			b.WriteString(" · " + Isolate(x.Outlet))
+		}
+		b.WriteString("\n" + marked(x.Headline) + "\n")
+		if x.Link != "" {
+			b.WriteString(x.Link + "\n")
+		}
+	}
+	if len(v.Rest) > 0 {
+		fmt.Fprintf(&b, "\nAnd %d more, the most severe first:\n", len(v.Rest))
+	}
+	for i := range v.Rest {
+		b.WriteString("- " + v.Rest[i].OneLine() + "\n")
+	}
+	return b.String()
+}
+
+// renderDigest fills the delivery of a digest. A channel without a form of its own gets an alert whose text lists them.
+func renderDigest(ch *Channel, entries []news.Alert, d *news.Delivery) error {
+	f := ch.RenderDigest
+	if f == nil {
+		f = func(entries []news.Alert, d *news.Delivery) error { return ch.Render(digestAlert(entries, d), d) }
+	}
+	err := guarded(func() error { return f(entries, d) })
+	if err == nil && len(d.Body) > news.MaxDelivery {
+		err = fmt.Errorf("%d bytes: %w", len(d.Body), ErrTooLarge)
+	}
+	if err == nil || ch.Short == nil || len(entries) > 1 && errors.Is(err, ErrTooLarge) {
+		return err
+	}
+	d.Subject = NewDigestView(entries, d, nil).Title
+	return guarded(func() error { return ch.Short(d) })
+}
+
+// digestAlert is an alert that stands for others, for channels that know only alerts.
+func digestAlert(entries []news.Alert, d *news.Delivery) *news.Alert {
+	v := NewDigestView(entries, d, nil)
+	var lines []string
+	for _, a := range bySeverity(entries) {
+		x := NewView(a, nil)
+		lines = append(lines, (&Line{Severity: x.Severity, Title: Shorten(x.Title(), maxDigestLine), Short: a.ID[:min(shortID, len(a.ID))]}).OneLine())
+	}
+	first := entries[0]
+	return &news.Alert{
+		Schema: news.Schema, ID: d.ID, Revision: 1, Kind: news.KindFirst, Story: d.ID, Watchlist: first.Watchlist, Severity: d.Severity,
+		OpenedAt: d.PlannedAt, At: d.PlannedAt, Items: len(entries),
+		Match: news.Match{Watchlist: first.Watchlist, Title: first.Match.Title, Severity: d.Severity, Item: news.Item{
+			Title: v.Title, Summary: strings.Join(lines, "; "), FirstSeen: d.PlannedAt,
+		}},
+	}
+}

@@ -1,0 +1,192 @@
+package notifier
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"tocsin/news"
+)
+
+const (
+	flushEvery = 500 * time.Millisecond
+	aloneMost  = 10 // entries that go out one by one when quiet hours end; more make one summary
+)
+
+// Run sends what waited when its time has come, until ctx ends. It keeps running when the bus cannot be written: what it could not send it tries
+// again.
+func (n *Notifier) Run(ctx context.Context) error {
+	t := time.NewTicker(flushEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		if err := n.Flush(ctx); err != nil && ctx.Err() == nil {
+			n.o.Log.Error("held alerts cannot be sent yet", "err", err)
+		}
+	}
+}
+
+// Flush sends everything whose time has come. After an error the rest waits for the next call.
+func (n *Notifier) Flush(ctx context.Context) error {
+	n.holds.flush.Lock()
+	defer n.holds.flush.Unlock()
+	var errs []error
+	if err := n.refreshSilences(ctx, silenceAge); err != nil {
+		errs = append(errs, err)
+	}
+	for _, b := range n.holds.open() {
+		errs = append(errs, n.publishBundle(ctx, b))
+	}
+	now := n.o.Now()
+	for _, entries := range n.holds.dueLots(now) {
+		errs = append(errs, n.flushLot(ctx, entries, now))
+	}
+	return errors.Join(errs...)
+}
+
+// flushLot looks at each entry once more, then sends what is left.
+func (n *Notifier) flushLot(ctx context.Context, entries []*held, now time.Time) error {
+	first := entries[0]
+	if d := first.route.digest; first.reason == news.HoldDigest && d != nil {
+		if later, enough := d.due(len(entries), first.at, now); !enough {
+			n.holds.postpone(first, later)
+			return nil
+		}
+	}
+	var ready []*held
+	for _, h := range entries {
+		ok, err := n.stillDue(ctx, h, now)
+		if err != nil {
+			return err
+		}
+		if ok {
+			ready = append(ready, h)
+		}
+	}
+	if len(ready) == 0 {
+		return nil
+	}
+	return n.release(ctx, ready, now)
+}
+
+func (s *holds) postpone(h *held, due time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if x := s.lots[h.lot()]; x != nil {
+		x.due = due
+	}
+}
+
+// move puts an entry into the lot of what it waits for now.
+func (s *holds) move(h *held, change func()) {
+	s.mu.Lock()
+	x := s.lots[h.lot()]
+	if x != nil {
+		delete(x.entries, h.id)
+		if len(x.entries) == 0 {
+			delete(s.lots, h.lot())
+		}
+	}
+	change()
+	s.mu.Unlock()
+	s.add(h)
+}
+
+// stillDue looks at an entry whose time has come: it may be silenced by now, or fall into quiet hours.
+func (n *Notifier) stillDue(ctx context.Context, h *held, now time.Time) (ready bool, err error) {
+	if s := n.silences.holds(h.alert, h.labels, now); s != nil {
+		return false, n.dropHeld(ctx, h, news.SuppressSilence, s.About())
+	}
+	if h.reason == news.HoldDigest {
+		return true, nil
+	}
+	next := *h
+	wait, drop := n.quietNow(&next, now)
+	if drop {
+		return false, n.dropHeld(ctx, h, news.SuppressQuiet, "")
+	}
+	if wait {
+		n.holds.move(h, func() { h.reason, h.group, h.due = next.reason, next.group, next.due })
+	}
+	return !wait, nil
+}
+
+func (n *Notifier) dropHeld(ctx context.Context, h *held, reason, why string) error {
+	if err := n.suppressed(ctx, n.draft(h.alert, h.route.id, h.ch, h.to, n.o.Now()), reason, why); err != nil {
+		return err
+	}
+	n.holds.remove(h)
+	return nil
+}
+
+// release sends entries of one lot: alone, or as one message that stands for them.
+func (n *Notifier) release(ctx context.Context, entries []*held, now time.Time) error {
+	first := entries[0]
+	if first.reason == news.HoldQuiet && len(entries) <= aloneMost {
+		for _, h := range entries {
+			if n.folded(now, h) {
+				continue
+			}
+			if err := n.bundle(ctx, []*held{h}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if first.reason == news.HoldGroup {
+		if n.folded(now, entries...) {
+			return nil
+		}
+		n.holds.sent(first, now)
+	} else {
+		n.holds.force(first, now)
+	}
+	return n.bundle(ctx, entries)
+}
+
+// folded takes one token for a message of these entries. When there is none they wait for the next summary instead.
+func (n *Notifier) folded(now time.Time, entries ...*held) bool {
+	n.holds.mu.Lock()
+	probe := *entries[0]
+	was := probe.reason
+	probe.reason = ""
+	n.holds.throttle(&probe, now)
+	n.holds.mu.Unlock()
+	if probe.reason == "" {
+		return false
+	}
+	for _, h := range entries {
+		n.holds.move(h, func() { h.reason, h.group, h.due = probe.reason, "", probe.due })
+	}
+	if was != news.HoldThrottle {
+		n.m.folded.WithLabelValues(probe.ch.ID).Add(float64(len(entries)))
+	}
+	return true
+}
+
+func (s *holds) force(h *held, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h.route.throttle != nil {
+		s.bucket(h).force(h.route.throttle, now)
+	}
+}
+
+// sent notes the time of a group's message, and forgets groups that have been silent for longer than their interval.
+func (s *holds) sent(h *held, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last[h.lot()] = now
+	if len(s.last)%1000 != 0 {
+		return
+	}
+	for name, at := range s.last {
+		if now.Sub(at) > 24*time.Hour {
+			delete(s.last, name)
+		}
+	}
+}
