@@ -246,6 +246,9 @@ func compareKeyed(a, b keyed) int {
 func (p *prefixes) scan(w *walker) {
 	for i := range w.toks {
 		tok := &w.toks[i]
+		if tok.Class() == fold.Char {
+			continue
+		}
 		wide := 0
 		if tok.Wide() {
 			wide = 1

@@ -2,7 +2,7 @@ package matcher
 
 import (
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -82,7 +82,7 @@ type term struct {
 // Warnings do not stop it; ask Index.Warnings.
 func Compile(set *watchlist.Set) (*Index, error) {
 	start := time.Now()
-	c := compiler{x: &Index{set: set}, ids: map[string]int32{}, termIDs: map[termKey]int32{}}
+	c := compiler{x: &Index{set: set}, ids: map[string]int32{}, termIDs: map[termKey]int32{}, contexts: map[contextKey]want{}}
 	for _, l := range set.Lists {
 		c.names(l)
 	}
@@ -131,6 +131,7 @@ type compiler struct {
 	ids                map[string]int32 // entities by id
 	termIDs            map[termKey]int32
 	termForms          [][]form // of each term
+	contexts           map[contextKey]want
 	primary, secondary tableBuilder
 	faults             strict.Faults
 }
@@ -316,7 +317,7 @@ func (c *compiler) want(l *watchlist.List, terms []watchlist.Term, lang string) 
 	}
 	w.label = shortened(labels)
 	c.collect(&w, l, terms, lang, false, map[string]bool{})
-	sort.Slice(w.terms, func(i, j int) bool { return w.terms[i] < w.terms[j] })
+	w.sort()
 	return w
 }
 
@@ -338,7 +339,7 @@ func (c *compiler) collect(w *want, l *watchlist.List, terms []watchlist.Term, l
 				c.faults.Add(t.Pos, "define it under contexts:", "unknown context $%s", t.Text)
 			case !seen[t.Text]:
 				seen[t.Text] = true
-				c.collect(w, l, ctx.Terms, "", exact, seen)
+				w.join(c.context(l, ctx, exact, seen))
 			}
 		case watchlist.EntityRef:
 			if id, ok := c.ids[t.Text]; ok {
@@ -352,6 +353,33 @@ func (c *compiler) collect(w *want, l *watchlist.List, terms []watchlist.Term, l
 			}
 		}
 	}
+}
+
+// context opens a context once for all who use it.
+func (c *compiler) context(l *watchlist.List, ctx *watchlist.Context, exact bool, seen map[string]bool) want {
+	key := contextKey{ctx, exact}
+	if w, ok := c.contexts[key]; ok {
+		return w
+	}
+	var w want
+	c.collect(&w, l, ctx.Terms, "", exact, seen)
+	c.contexts[key] = w
+	return w
+}
+
+type contextKey struct {
+	*watchlist.Context
+	exact bool
+}
+
+// sort orders the terms and drops repeats.
+func (w *want) sort() {
+	slices.Sort(w.terms)
+	w.terms = slices.Clip(slices.Compact(w.terms))
+}
+
+func (w *want) join(o want) {
+	w.terms, w.entities = append(w.terms, o.terms...), append(w.entities, o.entities...)
 }
 
 func orText(a, b string) string {

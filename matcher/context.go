@@ -1,6 +1,6 @@
 package matcher
 
-import "sort"
+import "slices"
 
 // resolve decides one candidate by its conditions. A condition that asks for an entity resolves that entity's candidates first; one that comes
 // back to itself does not hold.
@@ -90,11 +90,7 @@ func (s *scratch) nearest(w want, i int32, within int, veto bool) (ok bool, at o
 			best, bestAt = d, o
 		}
 	}
-	for _, t := range w.terms {
-		for _, o := range s.occurrences(t) {
-			consider(o)
-		}
-	}
+	s.each(w.terms, consider)
 	for _, e := range w.entities {
 		for k := 0; k < len(s.byEntity[e]); k++ {
 			j := s.byEntity[e][k]
@@ -114,12 +110,18 @@ func (s *scratch) nearest(w want, i int32, within int, veto bool) (ok bool, at o
 	return ok, bestAt, best
 }
 
-// occurrences are the places of a term, in order.
-func (s *scratch) occurrences(term int32) []occurrence {
-	lo := sort.Search(len(s.occs), func(k int) bool { return s.occs[k].term >= term })
-	hi := lo
-	for hi < len(s.occs) && s.occs[hi].term == term {
-		hi++
+// each calls f for every place of the terms. An item holds few of the many words that lists know, so it goes by those that it holds.
+func (s *scratch) each(terms []int32, f func(occurrence)) {
+	for lo := 0; lo < len(s.occs); {
+		hi := lo + 1
+		for hi < len(s.occs) && s.occs[hi].term == s.occs[lo].term {
+			hi++
+		}
+		if _, ok := slices.BinarySearch(terms, s.occs[lo].term); ok {
+			for _, o := range s.occs[lo:hi] {
+				f(o)
+			}
+		}
+		lo = hi
 	}
-	return s.occs[lo:hi]
 }

@@ -150,13 +150,11 @@ func isFeed(want, feed, outlet string) bool {
 // places are the distinct places of what is wanted, in order of the text.
 func (s *scratch) places(w want, fields uint8) []occurrence {
 	var out []occurrence
-	for _, t := range w.terms {
-		for _, o := range s.occurrences(t) {
-			if fields>>o.field&1 != 0 {
-				out = append(out, o)
-			}
+	s.each(w.terms, func(o occurrence) {
+		if fields>>o.field&1 != 0 {
+			out = append(out, o)
 		}
-	}
+	})
 	for _, e := range w.entities {
 		for _, i := range s.byEntity[e] {
 			if c := s.cands[i]; c.state.counts() && fields>>c.field&1 != 0 {

@@ -94,6 +94,7 @@ func (c *compiler) node(l *watchlist.List, e watchlist.Expr) *node {
 		n := &node{op: opLeaf}
 		n.want.label = e.String()
 		c.collect(&n.want, l, []watchlist.Term{e.Term}, "", e.Exact, map[string]bool{})
+		n.want.sort()
 		return n
 	}
 	return &node{op: opNever}

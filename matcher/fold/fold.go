@@ -97,15 +97,21 @@ func (t Token) Head(text string) uint64 {
 		}
 		return key
 	}
-	for i := 0; i < 4 && 2*i+1 < len(b); i++ {
-		e := table.pairs[int(b[2*i])|int(b[2*i+1])<<8]
+	for i, k := 0, 0; k < 4 && i < len(b); k++ {
+		e, n := uint32(0), 2
+		switch {
+		case i+1 < len(b) && b[i] < 0xE0:
+			e = table.pairs[int(b[i])|int(b[i+1])<<8]
+		case i+2 < len(b):
+			if r := three(uint32(b[i]), uint32(b[i+1]), uint32(b[i+2])); table.runes[r]>>16 == doWord {
+				e, n = table.runes[r], 3
+			}
+		}
 		if e == 0 {
 			return t.slowHead(text)
 		}
-		key |= uint64(e&0xFFFF) << (16 * i)
-	}
-	if len(b) < 8 && len(b)%2 != 0 {
-		return t.slowHead(text)
+		key |= uint64(e&0xFFFF) << (16 * k)
+		i += n
 	}
 	return key
 }
