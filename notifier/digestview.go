@@ -12,11 +12,20 @@ import (
 
 // DigestView is what a channel shows of a digest or summary.
 type DigestView struct {
-	Title   string  // one line: how many alerts, of which lists
-	Full    []*View // shown in full, the most severe first
-	Rest    []Line  // the others, one line each
-	Count   int
-	Summary bool // it stands for alerts that were held by a throttle, a group or quiet hours
+	Delivery string // its id
+	Route    string
+	Bars     []Bar   // how many of each severity
+	Title    string  // one line: how many alerts, of which lists
+	Full     []*View // shown in full, the most severe first
+	Rest     []Line  // the others, one line each
+	Count    int
+	Summary  bool // it stands for alerts that were held by a throttle, a group or quiet hours
+}
+
+// Bar is the number of alerts of one severity, as a bar of a small chart.
+type Bar struct {
+	Name         string
+	Count, Width int // Width in pixels
 }
 
 // Line names one alert in one line.
@@ -37,7 +46,7 @@ func NewDigestView(entries []news.Alert, d *news.Delivery, loc *time.Location) *
 	if err != nil || full < 1 {
 		full = defaultMaxItems
 	}
-	v := &DigestView{Count: len(entries), Summary: d.Reason == news.SendSummary}
+	v := &DigestView{Count: len(entries), Summary: d.Reason == news.SendSummary, Delivery: d.ID, Route: Clean(d.Route), Bars: bars(entries)}
 	lists, seen := []string{}, map[string]bool{}
 	for _, a := range bySeverity(entries) {
 		view := NewView(a, loc)
@@ -62,6 +71,27 @@ func NewDigestView(entries []news.Alert, d *news.Delivery, loc *time.Location) *
 		v.Title = Shorten("1 alert: "+v.Full[0].Watchlist+": "+v.Full[0].Title(), maxHeadline)
 	}
 	return v
+}
+
+// widest is the width of the longest bar in pixels.
+const widest = 220
+
+func bars(entries []news.Alert) (out []Bar) {
+	count, most := map[news.Severity]int{}, 1
+	for i := range entries {
+		count[entries[i].Severity]++
+		most = max(most, count[entries[i].Severity])
+	}
+	for s := news.SeverityCritical; s >= news.SeverityNone; s-- {
+		if n := count[s]; n > 0 {
+			name := s.String()
+			if name == "" {
+				name = "none"
+			}
+			out = append(out, Bar{name, n, max(4, n*widest/most)})
+		}
+	}
+	return out
 }
 
 // bySeverity gives the alerts with the most severe first, else in their order.
@@ -113,6 +143,15 @@ func (v *DigestView) Text() string {
 		b.WriteString("- " + v.Rest[i].OneLine() + "\n")
 	}
 	return b.String()
+}
+
+// HTML writes the digest as a page for mail programs, under the same rules as Page.HTML.
+func (v *DigestView) HTML() ([]byte, error) {
+	w := &bounded{left: news.MaxDelivery}
+	if err := digestPage.Execute(w, v); err != nil {
+		return nil, fmt.Errorf("render digest %s: %w", v.Delivery, err)
+	}
+	return w.b.Bytes(), nil
 }
 
 // renderDigest fills the delivery of a digest. A channel without a form of its own gets an alert whose text lists them.

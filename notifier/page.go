@@ -16,8 +16,9 @@ import (
 var templateFiles embed.FS
 
 var (
-	htmlPage = html.Must(html.New("alert.html.tmpl").Option("missingkey=error").ParseFS(templateFiles, "templates/alert.html.tmpl"))
-	textPage = text.Must(text.New("alert.txt.tmpl").Option("missingkey=error").Funcs(text.FuncMap{
+	htmlPage   = html.Must(html.New("alert.html.tmpl").Option("missingkey=error").ParseFS(templateFiles, "templates/alert.html.tmpl"))
+	digestPage = html.Must(html.New("digest.html.tmpl").Option("missingkey=error").ParseFS(templateFiles, "templates/digest.html.tmpl"))
+	textPage   = text.Must(text.New("alert.txt.tmpl").Option("missingkey=error").Funcs(text.FuncMap{
 		"isolate": Isolate, "upper": strings.ToUpper, "parts": marked,
 	}).ParseFS(templateFiles, "templates/alert.txt.tmpl"))
 )

@@ -50,7 +50,7 @@ func New(c Config, o Options) (notifier.Channel, error) {
 		return fail(err)
 	}
 	ch := notifier.Channel{
-		ID: o.ID, Type: "email", Concurrency: c.Concurrency, Render: m.render, Short: m.short, Send: s.send, Schedule: notifier.MailSchedule(),
+		ID: o.ID, Type: "email", Concurrency: c.Concurrency, Render: m.render, RenderDigest: m.digest, Short: m.short, Send: s.send, Schedule: notifier.MailSchedule(),
 	}
 	if ch.Concurrency == 0 {
 		ch.Concurrency = defaultFlight

@@ -76,6 +76,18 @@ func (m *maker) render(a *news.Alert, d *news.Delivery) error {
 	return m.fill(d, string(text), string(html))
 }
 
+// digest is one mail for many alerts. It is a thread of its own.
+func (m *maker) digest(entries []news.Alert, d *news.Delivery) error {
+	v := notifier.NewDigestView(entries, d, m.loc)
+	d.Subject = notifier.Shorten(strings.Join(strings.Fields(v.Title), " "), maxSubject)
+	html, err := v.HTML()
+	if err != nil {
+		return err
+	}
+	foot := fmt.Sprintf("\n-- \nSent by Tocsin on route %s. It stands for %d alerts; `tocsin ledger show %s` lists them.\n", notifier.Isolate(v.Route), v.Count, d.ID)
+	return m.fill(d, v.Text()+foot, string(html))
+}
+
 // short is the least: a mail of one sentence, for servers that refuse the full form.
 func (m *maker) short(d *news.Delivery) error {
 	text := fmt.Sprintf("%s\n\nThe full alert could not be delivered in this form. Look up delivery %s in the ledger.\n", notifier.Clean(d.Subject), d.ID)

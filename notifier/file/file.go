@@ -46,24 +46,35 @@ func New(c Config, o Options) (notifier.Channel, error) {
 	}
 	w := &writer{path: c.Path.Value}
 	return notifier.Channel{
-		ID: o.ID, Type: "file", Recipients: []string{""}, Concurrency: 1, Render: render, Short: short, Send: w.send,
+		ID: o.ID, Type: "file", Recipients: []string{""}, Concurrency: 1, Render: render, RenderDigest: digest, Short: short, Send: w.send,
 	}, nil
 }
 
 // Line is one line of the file.
 type Line struct {
-	Delivery string      `json:"delivery"`
-	Alert    *news.Alert `json:"alert,omitempty"`
-	Subject  string      `json:"subject,omitempty"` // alone when the alert itself does not fit
-	Route    string      `json:"route"`
-	Reason   string      `json:"reason"`
-	At       time.Time   `json:"at"`
+	Delivery string       `json:"delivery"`
+	Alert    *news.Alert  `json:"alert,omitempty"`
+	Alerts   []news.Alert `json:"alerts,omitempty"`  // of a digest, without the bodies of their items
+	Subject  string       `json:"subject,omitempty"` // alone when the alert itself does not fit
+	Route    string       `json:"route"`
+	Reason   string       `json:"reason"`
+	At       time.Time    `json:"at"`
 }
 
 func render(a *news.Alert, d *news.Delivery) error {
 	v := notifier.NewView(a, nil)
 	d.Subject = v.Subject()
 	return fill(d, Line{Delivery: d.ID, Alert: a, Route: d.Route, Reason: d.Reason, At: d.PlannedAt})
+}
+
+func digest(entries []news.Alert, d *news.Delivery) error {
+	d.Subject = notifier.NewDigestView(entries, d, nil).Title
+	l := Line{Delivery: d.ID, Subject: d.Subject, Route: d.Route, Reason: d.Reason, At: d.PlannedAt}
+	for _, a := range entries {
+		a.Match.Item.Body = ""
+		l.Alerts = append(l.Alerts, a)
+	}
+	return fill(d, l)
 }
 
 func short(d *news.Delivery) error {

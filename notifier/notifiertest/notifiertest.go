@@ -6,6 +6,7 @@ package notifiertest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -49,7 +50,7 @@ type Peer struct {
 func Run(t *testing.T, open func(t *testing.T) *Peer) {
 	t.Helper()
 	for name, f := range map[string]func(*testing.T, *Peer){
-		"delivers": delivers, "renders every sample": renders, "short form": shortForm, "faults": faults, "same id and bytes": sameBytes,
+		"delivers": delivers, "renders every sample": renders, "renders digests": digests, "short form": shortForm, "faults": faults, "same id and bytes": sameBytes,
 		"obeys its context": obeys, "keeps secrets": keepsSecrets,
 	} {
 		t.Run(name, func(t *testing.T) { f(t, open(t)) })
@@ -241,5 +242,49 @@ func keepsSecrets(t *testing.T, p *Peer) {
 		look(string(f)+" status", r.Status)
 		look(string(f)+" response", r.Response)
 		look(string(f)+" provider id", r.ProviderID)
+	}
+}
+
+// digests renders all samples as one digest, then many: one message that names every alert, or the wish for two, with the same bytes each time.
+func digests(t *testing.T, p *Peer) {
+	if p.Channel.RenderDigest == nil {
+		return // the notifier makes an alert of it, and alerts are rendered above
+	}
+	var entries []news.Alert
+	for _, s := range Samples() {
+		entries = append(entries, s.Alert)
+	}
+	for _, times := range []int{1, 20} {
+		var many []news.Alert
+		for range times {
+			many = append(many, entries...)
+		}
+		var bodies [][]byte
+		for range 2 {
+			d := draft(&p.Channel, &entries[0])
+			d.Story, d.Reason, d.Watchlist = "", news.SendDigest, ""
+			err := p.Channel.RenderDigest(many, d)
+			if errors.Is(err, notifier.ErrTooLarge) && times > 1 {
+				return
+			}
+			if err != nil {
+				t.Fatalf("%d alerts: %v", len(many), err)
+			}
+			if d.Subject == "" || len(d.Body) == 0 {
+				t.Errorf("%d alerts: subject %q, %d bytes", len(many), d.Subject, len(d.Body))
+			}
+			bodies = append(bodies, d.Body)
+		}
+		if !bytes.Equal(bodies[0], bodies[1]) {
+			t.Errorf("%d alerts: the second rendering differs", len(many))
+		}
+	}
+	d := draft(&p.Channel, &entries[0])
+	d.Reason = news.SendDigest
+	if err := p.Channel.RenderDigest(entries, d); err != nil {
+		t.Fatal(err)
+	}
+	if r := p.Channel.Send(t.Context(), d); r.Verdict != notifier.Delivered {
+		t.Errorf("a digest is answered with %s: %s", r.Verdict, r.Status)
 	}
 }

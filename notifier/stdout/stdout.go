@@ -52,7 +52,7 @@ func New(c Config, o Options) (notifier.Channel, error) {
 	p := painter{loc: o.Location, color: c.Color.Value == "always" || c.Color.Value != "never" && o.Terminal && !o.NoColor}
 	w := &writer{w: o.Writer}
 	return notifier.Channel{
-		ID: o.ID, Type: "stdout", Recipients: []string{""}, Concurrency: 1, Render: p.render, Short: short, Send: w.send,
+		ID: o.ID, Type: "stdout", Recipients: []string{""}, Concurrency: 1, Render: p.render, RenderDigest: p.digest, Short: short, Send: w.send,
 	}, nil
 }
 
@@ -153,6 +153,13 @@ func (p painter) render(a *news.Alert, d *news.Delivery) error {
 	line("  ", p.paint(blue, v.Link))
 	b.WriteString("\n")
 	d.Body = []byte(b.String())
+	return nil
+}
+
+func (p painter) digest(entries []news.Alert, d *news.Delivery) error {
+	v := notifier.NewDigestView(entries, d, p.loc)
+	d.Subject = v.Title
+	d.Body = []byte(v.Text() + "\n")
 	return nil
 }
 

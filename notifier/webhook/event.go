@@ -51,6 +51,7 @@ type Data struct {
 	Entities  []Named           `json:"entities,omitempty"`
 	Rules     []Named           `json:"rules,omitempty"`
 	Mentions  []Mention         `json:"mentions,omitempty"`
+	Entries   []string          `json:"entries,omitempty"`   // of a digest: every alert it stands for, as "id.revision"
 	Truncated bool              `json:"truncated,omitempty"` // lists were cut to keep the body small
 }
 
@@ -83,15 +84,21 @@ type Mention struct {
 	Why    string `json:"why,omitempty"`
 }
 
+// kindDigest is Data.Kind of a message that stands for many alerts.
+const kindDigest = "digest"
+
 const (
-	maxList = 20
-	maxText = 300
+	maxItems = 10
+	maxList  = 20
+	maxText  = 300
 )
 
 func eventType(kind string) string {
 	switch kind {
 	case news.KindUpdate, news.KindFold:
 		return "tocsin.alert.updated"
+	case kindDigest:
+		return "tocsin.digest"
 	case news.KindHealth:
 		return "tocsin.health"
 	case news.KindTest:
@@ -134,6 +141,25 @@ func newEvent(source string, a *news.Alert) Event {
 	return e
 }
 
+func digestEvent(source string, entries []news.Alert, d *news.Delivery) Event {
+	v := notifier.NewDigestView(entries, d, nil)
+	e := envelope(source, kindDigest, d.ID, d.Watchlist, d.PlannedAt)
+	e.Data = Data{
+		Alert: d.ID, Kind: kindDigest, Watchlist: Named{ID: d.Watchlist}, Severity: d.Severity.String(), Summary: v.Title, ItemCount: len(entries),
+		Truncated: len(entries) > maxItems,
+	}
+	for i := range entries {
+		e.Data.Entries = append(e.Data.Entries, entries[i].Key())
+	}
+	for _, x := range first(v.Full, maxItems) {
+		it := &x.Alert.Match.Item
+		e.Data.Items = append(e.Data.Items, Item{
+			ID: it.ID, Title: x.Title(), URL: x.Link, Outlet: x.Outlet, Lang: x.Lang, Country: it.Country, Published: it.Published, FirstSeen: it.FirstSeen,
+		})
+	}
+	return e
+}
+
 func first[T any](s []T, n int) []T { return s[:min(len(s), n):min(len(s), n)] }
 
 func text(s string) string { return notifier.Shorten(notifier.Clean(s), maxText) }
@@ -149,6 +175,13 @@ func encode(e Event) ([]byte, error) {
 			return b, nil
 		}
 		d := &e.Data
+		if len(d.Entries) > 0 {
+			if len(d.Items) == 0 {
+				return nil, fmt.Errorf("write event: %d bytes, the limit is %d: %w", len(b), maxBody, notifier.ErrTooLarge)
+			}
+			d.Items, d.Truncated = first(d.Items, len(d.Items)/2), true
+			continue
+		}
 		if len(d.Labels)+len(d.Mentions)+len(d.Rules)+len(d.Entities)+len(d.New) == 0 {
 			return nil, fmt.Errorf("write event: %d bytes, the limit is %d", len(b), maxBody)
 		}

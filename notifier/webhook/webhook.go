@@ -135,7 +135,7 @@ func New(c Config, o Options) (notifier.Channel, error) {
 		flight = defaultFlight
 	}
 	return notifier.Channel{
-		ID: o.ID, Type: "webhook", Recipients: []string{""}, Concurrency: flight, Render: p.render, Short: p.short, Send: p.send,
+		ID: o.ID, Type: "webhook", Recipients: []string{""}, Concurrency: flight, Render: p.render, RenderDigest: p.digest, Short: p.short, Send: p.send,
 	}, nil
 }
 
@@ -184,6 +184,19 @@ func (p *poster) render(a *news.Alert, d *news.Delivery) error {
 	e := newEvent(p.source, a)
 	d.Subject = e.Data.Summary
 	d.Headers = map[string]string{"kind": a.Kind}
+	b, err := encode(e)
+	d.Body = b
+	return err
+}
+
+// digest is the event of a message that stands for many alerts: up to ten items, and the key of every alert.
+func (p *poster) digest(entries []news.Alert, d *news.Delivery) error {
+	e := digestEvent(p.source, entries, d)
+	d.Subject = e.Data.Summary
+	if d.Headers == nil {
+		d.Headers = map[string]string{}
+	}
+	d.Headers["kind"] = kindDigest
 	b, err := encode(e)
 	d.Body = b
 	return err
