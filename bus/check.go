@@ -19,7 +19,7 @@ import (
 var roleStreams = map[string][]string{
 	"fetcher":  {streamFetch, streamItems, "KV_feedstate"},
 	"matcher":  {streamItems, streamMatches, streamDead, "KV_watchlists"},
-	"notifier": {streamMatches, streamAlerts, streamOutbox, streamLedger, streamDead, "KV_sent"},
+	"notifier": {streamMatches, streamAlerts, streamOutbox, streamLedger, streamDead, "KV_sent", "KV_silences"},
 }
 
 // concerns tells whether this process has to do with the stream.
@@ -31,10 +31,10 @@ func (b *Bus) concerns(stream string) bool {
 var rights = map[string][]string{
 	"fetcher":  {"items.probe.probe", "fetch.schedule.probe", "$KV.feedstate.probe"},
 	"matcher":  {"matches.probe", "dead.matcher.probe"},
-	"notifier": {"alerts.probe.probe", "outbox.due.probe.probe", "outbox.retry.probe.probe", "ledger.probe.probe", "dead.notifier.probe", "$KV.sent.probe"},
+	"notifier": {"alerts.probe.probe", "outbox.due.probe.probe", "outbox.retry.probe.probe", "ledger.probe.probe", "dead.notifier.probe", "$KV.sent.probe", "$KV.silences.probe"},
 	"": {
 		"items.probe.probe", "fetch.schedule.probe", "$KV.feedstate.probe", "matches.probe", "dead.matcher.probe", "alerts.probe.probe",
-		"outbox.due.probe.probe", "outbox.retry.probe.probe", "ledger.probe.probe", "dead.notifier.probe", "$KV.sent.probe", "$KV.watchlists.probe",
+		"outbox.due.probe.probe", "outbox.retry.probe.probe", "ledger.probe.probe", "dead.notifier.probe", "$KV.sent.probe", "$KV.silences.probe", "$KV.watchlists.probe",
 	},
 }
 

@@ -95,19 +95,15 @@ func TestRedeliveryAfterServerCrash(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// A delivery that was lost on its way comes again after AckWait.
-	eventually(t, "every item is handled", func() bool {
-		mu.Lock()
-		defer mu.Unlock()
-		return len(seen) == n || len(seen) >= n-4 && consumerStatus(t, b, "matcher").Pending == 0
-	})
+	// What was lost on its way to the handler comes again after AckWait.
+	within(t, 60*time.Second, "every item is handled", func() bool { mu.Lock(); defer mu.Unlock(); return len(seen) == n })
 	if s := streamStatus(t, b, "ITEMS"); s.Messages != n {
 		t.Errorf("%d items stored, want %d", s.Messages, n)
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	if s := streamStatus(t, b, "MATCHES"); s.Messages < uint64(len(seen)) || s.Messages > n {
-		t.Errorf("%d matches stored for %d items handled of %d", s.Messages, len(seen), n)
+	if s := streamStatus(t, b, "MATCHES"); s.Messages != n {
+		t.Errorf("%d matches stored for %d items", s.Messages, n)
 	}
 }
 
@@ -472,10 +468,10 @@ func TestChannelsAreApartAndPause(t *testing.T) {
 	both(t, func(t *testing.T, open opener) {
 		b := open(channels("mail", "chat"))
 		ctx := ctxOf(t)
-		if err := b.PauseChannel(ctx, "mail", time.Now().Add(1500*time.Millisecond)); err != nil {
+		until := time.Now().Add(2 * time.Second)
+		if err := b.PauseChannel(ctx, "mail", until); err != nil {
 			t.Fatal(err)
 		}
-		began := time.Now()
 		mail, chat := make(chan time.Time, 1), make(chan time.Time, 1)
 		start(t, func(ctx context.Context) error {
 			return b.ConsumeDeliveries(ctx, "mail", 1, func(context.Context, news.Delivery, bus.Meta) error { mail <- time.Now(); return nil })
@@ -490,11 +486,11 @@ func TestChannelsAreApartAndPause(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if d := (<-chat).Sub(began); d > time.Second {
-			t.Errorf("chat waited %s", d)
+		if at := <-chat; at.After(until) {
+			t.Errorf("chat waited until %s after the end of mail's pause", at.Sub(until))
 		}
-		if d := (<-mail).Sub(began); d < 1300*time.Millisecond {
-			t.Errorf("mail was sent after %s, in its pause", d)
+		if at := <-mail; at.Before(until.Add(-50 * time.Millisecond)) {
+			t.Errorf("mail was sent %s before the end of its pause", until.Sub(at))
 		}
 		if err := b.PauseChannel(ctx, "mail", time.Now().Add(time.Hour)); err != nil {
 			t.Fatal(err)

@@ -42,9 +42,11 @@ type embedded struct {
 	onFull  func(full bool)
 	onBoot  func()
 
-	mu   sync.Mutex
-	srv  *server.Server // nil while it restarts
-	full string         // why publishes are refused, "" when they are not
+	care sync.Mutex // held while the server is examined or replaced
+
+	mu      sync.Mutex
+	srv     *server.Server // nil while it restarts
+	refusal *Fault         // why publishes are refused; nil when they are not
 }
 
 func newEmbedded(o Options) (*embedded, error) {
@@ -170,24 +172,40 @@ func (e *embedded) kick() {
 	}
 }
 
-// refused is why publishes are refused, "" when they are not.
-func (e *embedded) refused() string {
+// refused is why publishes are refused, nil when they are not.
+func (e *embedded) refused() *Fault {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.full
+	return e.refusal
 }
 
 // room is nil when a publish may go on. It is asked before each one and costs a few microseconds.
 func (e *embedded) room() error {
-	full := e.refused()
-	if full == "" && e.tight(0) {
+	if f := e.refused(); f != nil {
+		return f
+	}
+	if e.tight(0) {
 		e.kick()
-		full = e.tightFact()
+		return e.noRoom()
 	}
-	if full == "" {
-		return nil
+	return nil
+}
+
+// noRoom is the refusal while less than the reserve is free.
+func (e *embedded) noRoom() *Fault {
+	return e.full(fmt.Sprintf("less than %d MB of the disk are free", e.reserve>>20))
+}
+
+func (e *embedded) full(fact string) *Fault {
+	return &Fault{e.dir, fact, "free space on this disk, or lower bus.max_store; publishing goes on by itself", ErrStoreFull}
+}
+
+// sickness is the refusal while a stream, or the whole server, does not store.
+func (e *embedded) sickness(fact string) *Fault {
+	if strings.Contains(fact, "no space left") {
+		return e.full(fact)
 	}
-	return fault(e.dir, full, "free space on this disk, or lower bus.max_store; publishing goes on by itself", ErrStoreFull)
+	return &Fault{e.dir, fact, "mend the disk or its mount; the server is restarted every minute, and publishing goes on by itself", ErrUnavailable}
 }
 
 // tight tells whether less than the reserve (and a margin) is free.
@@ -202,16 +220,12 @@ func (e *embedded) hopeless(margin int64) bool {
 	return ok && free < max(e.reserve+margin, restartRoom)
 }
 
-func (e *embedded) tightFact() string {
-	return fmt.Sprintf("less than %d MB of the disk are free", e.reserve>>20)
-}
-
 // doctor looks after the server until ctx ends: every interval, and when it is kicked.
 func (e *embedded) doctor(ctx context.Context, every time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	wait := time.Duration(0) // before the next restart
-	var last time.Time
+	var last time.Time     // of the restarts
+	var wait time.Duration // before the next one
 	for {
 		select {
 		case <-ctx.Done():
@@ -219,26 +233,36 @@ func (e *embedded) doctor(ctx context.Context, every time.Duration) {
 		case <-tick.C:
 		case <-e.kicked:
 		}
-		sick, margin := e.diagnose(), int64(0)
-		if e.refused() != "" {
-			margin = e.reserve / 4 // so that a disk at the edge does not go to and fro
-		}
-		switch {
-		case sick == "" && e.tight(margin):
-			e.setFull(e.tightFact())
-		case sick == "":
-			e.setFull("")
-			if time.Since(last) > time.Minute {
-				wait = 0
-			}
-		case e.hopeless(margin) || time.Since(last) < wait:
-			e.setFull(sick)
-		default:
-			e.setFull(sick)
+		if sick := e.examine(); sick != "" && time.Since(last) >= wait {
 			last, wait = time.Now(), min(max(2*wait, time.Second), time.Minute)
 			e.restart(ctx, sick)
+		} else if time.Since(last) > 2*time.Minute {
+			wait = 0
 		}
 	}
+}
+
+// examine sets whether publishes are refused, and tells what a restart may mend; "" when nothing.
+func (e *embedded) examine() (sick string) {
+	e.care.Lock()
+	defer e.care.Unlock()
+	margin := int64(0)
+	if e.refused() != nil {
+		margin = max(e.reserve, 0) / 4 // so that a disk at the edge does not go to and fro
+	}
+	sick = e.diagnose()
+	switch {
+	case sick != "":
+		e.refuse(e.sickness(sick))
+		if e.hopeless(margin) {
+			return ""
+		}
+	case e.tight(margin):
+		e.refuse(e.noRoom())
+	default:
+		e.refuse(nil)
+	}
+	return sick
 }
 
 // diagnose tells what is wrong with the server, "" when nothing is.
@@ -257,17 +281,17 @@ func (e *embedded) diagnose() string {
 	return ""
 }
 
-func (e *embedded) setFull(why string) {
+func (e *embedded) refuse(f *Fault) {
 	e.mu.Lock()
-	before := e.full
-	e.full = why
+	before := e.refusal
+	e.refusal = f
 	e.mu.Unlock()
-	if (before == "") == (why == "") {
+	if (before == nil) == (f == nil) {
 		return
 	}
-	e.onFull(why != "")
-	if why != "" {
-		e.log.Error("store takes no messages, free space on its disk", "component", "bus", "file", e.dir, "reason", why)
+	e.onFull(f != nil)
+	if f != nil {
+		e.log.Error("store takes no messages", "component", "bus", "file", e.dir, "reason", f.Fact)
 		return
 	}
 	e.log.Info("store takes messages again", "component", "bus", "file", e.dir)
@@ -275,6 +299,8 @@ func (e *embedded) setFull(why string) {
 
 // restart replaces the server in place. The client reconnects, consumers go on, publishes that wait are sent again under the same id.
 func (e *embedded) restart(ctx context.Context, why string) {
+	e.care.Lock()
+	defer e.care.Unlock()
 	began := time.Now()
 	e.mu.Lock()
 	srv := e.srv

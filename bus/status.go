@@ -18,9 +18,9 @@ type Status struct {
 	Dir         string           `json:"dir,omitempty"` // embedded: data directory
 	Connected   bool             `json:"connected"`
 	Replicas    int              `json:"replicas"`
-	SyncKnown   bool             `json:"sync_known"`  // every server could be asked
-	SyncAlways  bool             `json:"sync_always"` // and said that it syncs each write
-	StoreFull   string           `json:"store_full,omitempty"`
+	SyncKnown   bool             `json:"sync_known"`           // every server could be asked
+	SyncAlways  bool             `json:"sync_always"`          // and said that it syncs each write
+	StoreFull   string           `json:"store_full,omitempty"` // embedded: why nothing is stored at present
 	StoredBytes uint64           `json:"stored_bytes"`
 	MaxStore    int64            `json:"max_store"`
 	Streams     []StreamStatus   `json:"streams"`
@@ -65,7 +65,10 @@ func (b *Bus) Status(ctx context.Context) (Status, error) {
 		SyncKnown: known, SyncAlways: always, MaxStore: b.opts.MaxStore,
 	}
 	if b.srv != nil {
-		st.Dir, st.StoreFull = b.opts.Dir, b.srv.refused()
+		st.Dir = b.opts.Dir
+		if f := b.srv.refused(); f != nil {
+			st.StoreFull = f.Fact
+		}
 	} else {
 		st.URL = redactURL(b.opts.URL)
 	}

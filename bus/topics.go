@@ -87,6 +87,7 @@ var buckets = []bucketSpec{
 	{name: "watchlists", history: jetstream.KeyValueMaxHistory},
 	{name: "feedstate", history: 1},
 	{name: "sent", history: 1, age: 30 * day},
+	{name: "silences", history: 8},
 }
 
 // consumers are the durable consumers but for those of the channels.
