@@ -221,6 +221,9 @@ func (c *compiler) alias(e int32, l *watchlist.List, a *watchlist.Alias) {
 	id := len(c.x.aliases)
 	c.x.aliases = append(c.x.aliases, alias{a, e, c.extra(l, a)})
 	inflected := inflects(a)
+	if x := c.x.aliases[id].extra; x >= 0 && c.x.extras[x].acronym != "" {
+		c.dotted(a, refAlias|ref(id))
+	}
 	if !inflected && plain(a.Text) && c.primary.addText(a.Text, refAlias|ref(id)) {
 		return
 	}
@@ -234,6 +237,13 @@ func (c *compiler) alias(e int32, l *watchlist.List, a *watchlist.Alias) {
 			c.tooLong(a.Pos, a.Text)
 			return
 		}
+	}
+}
+
+// dotted adds T.T.P. for TTP.
+func (c *compiler) dotted(a *watchlist.Alias, r ref) {
+	if ws := dottedAcronym(words(a.Text)); ws != nil && (a.Inflect == nil || *a.Inflect) {
+		c.primary.add(phraseText(ws), r)
 	}
 }
 

@@ -88,7 +88,7 @@ func plain(text string) bool {
 }
 
 // forms gives the folded phrases under which text is found, the text itself first: without its zero width non-joiners, with a letter and a number
-// joined or apart, and inflected as lang does when inflected is set.
+// joined or apart, and, when inflected is set, as lang inflects and spells it.
 func forms(text, lang string, inflected bool) []string {
 	ws := words(text)
 	if len(ws) == 0 {
@@ -117,6 +117,9 @@ func forms(text, lang string, inflected bool) []string {
 			continue
 		}
 		for _, f := range inflect(lang, base) {
+			add(f)
+		}
+		for _, f := range spellings(lang, base) {
 			add(f)
 		}
 	}

@@ -167,7 +167,11 @@ func pashtoEndings(s string) []string {
 	case strings.HasSuffix(s, "و"), strings.HasSuffix(s, "ا"):
 		return suffixed(s, "وو", "وی")
 	}
-	return suffixed(s, "و", "انو", "ونه", "ونو", "ان", "ی", "ه")
+	out := suffixed(s, "و", "انو", "ونه", "ونو", "ان", "ه")
+	if strings.HasSuffix(s, "ان") { // with ی it is an adjective or a surname: پاکستانی, طالبانی
+		return out
+	}
+	return append(out, s+"ی")
 }
 
 // persianEndings: the plural written in one word; written apart it needs no form. The linking ی is written after a vowel only, and other words
