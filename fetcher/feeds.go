@@ -34,6 +34,8 @@ type Feed struct {
 	Charset  string            `yaml:"charset"`   // beats every label of the document
 	Zone     string            `yaml:"zone"`      // for dates without zone: IANA name or +05:00
 	CAFile   string            `yaml:"ca_file"`   // PEM with further certificates to trust
+	Insecure bool              `yaml:"insecure"`  // certificates are not verified: shown in every report
+	FullText string            `yaml:"full_text"` // never (default), short or always: fetch articles and match on their text
 	Backfill bool              `yaml:"backfill"`  // true: the items of the first document count as news of today
 	Headers  map[string]string `yaml:"headers"`   // request headers; each value is file:/absolute/path, read at each poll
 }
@@ -54,6 +56,7 @@ type feedDefaults struct {
 	Expect   time.Duration `yaml:"expect"`
 	Timeout  time.Duration `yaml:"timeout"`
 	Zone     string        `yaml:"zone"`
+	FullText string        `yaml:"full_text"`
 }
 
 type feedFile struct {
@@ -111,6 +114,7 @@ func (d *feedDefaults) fill(f *Feed) {
 	setIfZero(&f.Expect, d.Expect)
 	setIfZero(&f.Timeout, d.Timeout)
 	setIfZero(&f.Zone, d.Zone)
+	setIfZero(&f.FullText, d.FullText)
 	for _, t := range d.Tags {
 		if !slices.Contains(f.Tags, t) {
 			f.Tags = append(f.Tags, t)
@@ -169,6 +173,14 @@ func (f *Feed) checkLimits(add func(next, format string, args ...any)) {
 	}
 	if _, err := parseZone(f.Zone); err != nil {
 		add("write a zone such as Asia/Karachi or +05:00", "%s", err)
+	}
+	switch f.FullText {
+	case "", FullTextNever, FullTextShort, FullTextAlways:
+	default:
+		add("write never, short or always", "full_text %q", f.FullText)
+	}
+	if f.Insecure && strings.HasPrefix(strings.ToLower(f.URL), "http:") {
+		add("remove it", "insecure: a feed without TLS has no certificate to verify")
 	}
 	for _, name := range news.SortedKeys(f.Headers) {
 		file, ok := strings.CutPrefix(f.Headers[name], "file:")

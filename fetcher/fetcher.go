@@ -23,7 +23,7 @@ import (
 type Options struct {
 	Feeds []Feed
 	// Client gives the guarded client for a feed: no redirects followed, no proxy, no cookies, no decompression. It is asked once for each
-	// CAFile; the zero Feed asks for the usual one.
+	// CAFile and Insecure; the zero Feed asks for the usual one.
 	Client func(Feed) (*http.Client, error)
 	// Denied tells whether an error of the client means that the guard refused the address. Default: its text holds "denied".
 	Denied    func(error) bool
@@ -34,6 +34,8 @@ type Options struct {
 	LoadState func(ctx context.Context, feedID string) (data []byte, rev uint64, err error)
 	// SaveState writes it by compare-and-set; news.ErrConflict when another worker was first.
 	SaveState func(ctx context.Context, feedID string, data []byte, rev uint64) error
+	// WebSub is set where hubs can reach this program.
+	WebSub *WebSub
 	// Arm sets the one wake-up of a feed, replacing the one before.
 	Arm func(ctx context.Context, feedID string, at time.Time) error
 	// Ensure sets a wake-up where none is set.
@@ -67,7 +69,7 @@ type Fetcher struct {
 	order   []string
 	busy    map[string]bool
 	views   map[string]*view
-	clients map[string]*http.Client
+	clients map[clientKey]*http.Client
 }
 
 // New makes a Fetcher. It does nothing until Poll or Run is called.
@@ -107,7 +109,7 @@ func newFetcher(o Options) *Fetcher {
 		changed: make(chan struct{}, 1),
 		busy:    map[string]bool{},
 		views:   map[string]*view{},
-		clients: map[string]*http.Client{},
+		clients: map[clientKey]*http.Client{},
 	}
 }
 
@@ -152,7 +154,7 @@ func (f *Fetcher) SetFeeds(feeds []Feed) {
 		}
 	}
 	f.feeds, f.order = m, order
-	f.clients = map[string]*http.Client{}
+	f.clients = map[clientKey]*http.Client{}
 	f.mu.Unlock()
 	f.metrics.budget(order)
 	select {
@@ -191,15 +193,22 @@ func (f *Fetcher) end(id string) {
 func (f *Fetcher) client(fd *Feed) (*http.Client, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if c := f.clients[fd.CAFile]; c != nil {
+	key := clientKey{fd.CAFile, fd.Insecure}
+	if c := f.clients[key]; c != nil {
 		return c, nil
 	}
 	given, err := f.o.Client(*fd)
 	if err != nil {
 		return nil, err
 	}
-	f.clients[fd.CAFile] = polite(given)
-	return f.clients[fd.CAFile], nil
+	f.clients[key] = polite(given)
+	return f.clients[key], nil
+}
+
+// clientKey is what makes feeds need clients of their own.
+type clientKey struct {
+	caFile   string
+	insecure bool
 }
 
 // polite makes sure that redirects come to our own loop, whatever client was handed in: Go's would send validators and headers to every target.

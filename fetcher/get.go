@@ -52,6 +52,27 @@ type getter struct {
 	denied    func(error) bool
 	now       func() time.Time
 	large     *budget // memory of bodies over 1 MiB while they are read
+	patient   bool    // waits for a busy host instead of asking to come later
+}
+
+// patiently is the getter for what is part of a poll or of nobody's poll.
+func (g *getter) patiently() *getter {
+	p := *g
+	p.patient = true
+	return &p
+}
+
+// stranger gets an address that a document named: it is judged like the target of a redirect.
+func (g *getter) stranger(ctx context.Context, client *http.Client, f *Feed, from, address string) (*answer, error) {
+	base, err := url.Parse(from)
+	if err != nil {
+		return nil, fault(ReasonRedirect, "address %s cannot be read", redact(from))
+	}
+	to, err := g.target(f, base, address)
+	if err != nil {
+		return nil, err
+	}
+	return g.get(ctx, client, f, to.String(), validators{})
 }
 
 // get fetches start, which is the feed's listed or adopted address, following redirects. The error is a *Fault when the outside is to blame,
@@ -100,7 +121,7 @@ func outer(ctx context.Context, err error) error {
 
 // hop makes one request. next is set when the answer is a redirect that may be followed.
 func (g *getter) hop(ctx context.Context, client *http.Client, f *Feed, u *url.URL, val validators, hop int) (a *answer, next *url.URL, err error) {
-	done, err := g.hosts.acquire(ctx, hostPort(u), hop == 0)
+	done, err := g.hosts.acquire(ctx, hostPort(u), hop == 0 && !g.patient)
 	if err != nil {
 		return nil, nil, slotFault(err)
 	}

@@ -45,7 +45,7 @@ func challenged(a *answer) bool {
 
 // failed notes a fault of the feed, unless it is our own network that is down.
 func (p *poll) failed(fl *Fault, err error) {
-	p.fault = fl
+	p.fault, p.said = fl, fl
 	p.f.metrics.fault(p.feed.ID, fl.Reason)
 	var broken *panicFault
 	if asPanic(err, &broken) {
@@ -62,6 +62,7 @@ func (p *poll) failed(fl *Fault, err error) {
 		}
 	}
 	p.st.fail(fl, p.now)
+	p.unread(fl.Reason)
 	if fl.Reason == ReasonGone && p.st.Gone {
 		p.f.o.Log.Warn("feed is gone, polling stops", "feed", p.feed.ID)
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
 	"tocsin/news"
@@ -81,11 +80,18 @@ type poll struct {
 	rev  uint64
 	now  time.Time
 
-	entries int
-	fault   *Fault // why it failed; nil when the feed was reached
+	entries   int // of the document
+	items     []news.Item
+	published int       // items stored
+	before    time.Time // last document in full before this poll
+	partly    Reason    // why a document was read in part
+	pushed    bool      // a hub brought the document
+	fault     *Fault    // why it failed; nil when the feed was reached
+	said      *Fault    // what went wrong, also when our own network is to blame
 }
 
 func (p *poll) run(ctx context.Context) error {
+	p.awake()
 	err := p.attempt(ctx)
 	if p.st.Adopted != "" && gaveUp(err) {
 		p.st.Adopted, p.st.Since = "", 0
@@ -104,6 +110,13 @@ func (p *poll) run(ctx context.Context) error {
 		p.st.FirstTry = p.now
 	}
 	p.st.Poll++
+	p.note()
+	return p.finish(ctx)
+}
+
+// finish stores what was learnt and arms the next poll.
+func (p *poll) finish(ctx context.Context) error {
+	ask := p.wantsPush()
 	plan := plan{
 		id: p.feed.ID, poll: p.st.Poll, now: p.f.o.Now(), interval: p.feed.Interval, min: p.f.o.MinInterval, state: p.st, failing: p.fault != nil,
 		lastGap: !p.st.LastGap.IsZero() && p.now.Sub(p.st.LastGap) < day,
@@ -118,6 +131,9 @@ func (p *poll) run(ctx context.Context) error {
 	}
 	if err := p.f.o.Arm(ctx, p.feed.ID, p.st.Next); err != nil {
 		return fmt.Errorf("arm feed %s: %w", p.feed.ID, err)
+	}
+	if ask {
+		p.subscribe(ctx)
 	}
 	return nil
 }
@@ -181,6 +197,9 @@ func (p *poll) take(ctx context.Context, a *answer) error {
 			}
 			p.f.hosts.hold(hostPort(a.url), p.f.o.Now().Add(wait))
 		}
+		if fl.Reason == ReasonBlocked {
+			p.keepHead(a, fl)
+		}
 		return fl
 	}
 	p.f.network.note(a.url.Host, false)
@@ -197,14 +216,10 @@ func (p *poll) take(ctx context.Context, a *answer) error {
 
 // read parses a new document and publishes its news.
 func (p *poll) read(ctx context.Context, a *answer, sum []byte) error {
-	release, err := p.f.parsing.take(ctx, int64(len(a.body)))
-	if err != nil {
-		return err
-	}
 	doc := p.document(a)
-	res, err := Parse(doc)
-	release()
+	res, err := p.parse(ctx, &doc)
 	if err != nil {
+		p.keepHead(a, err)
 		if a.cut && asFault(err).Reason == ReasonUnparseable {
 			return &Fault{Reason: ReasonCut, Status: a.status, Detail: "the document ended too early and nothing in it could be read"}
 		}
@@ -215,85 +230,32 @@ func (p *poll) read(ctx context.Context, a *answer, sum []byte) error {
 	}
 	p.learn(&res, a)
 	if res.Refused != nil {
-		p.f.metrics.fault(p.feed.ID, res.Refused.Reason)
+		p.part(res.Refused.Reason)
 	}
 	if a.cut || res.Cut {
 		// The old validators stay: the rest of this document is still wanted.
-		p.f.metrics.fault(p.feed.ID, ReasonCut)
+		p.part(ReasonCut)
 		return nil
 	}
 	p.keep(a, sum)
 	return nil
 }
 
-// publish finds what is new and stores it, one by one, oldest last as the document has it.
-func (p *poll) publish(ctx context.Context, res *Result, doc *Document, cut bool) error {
-	var entries []Entry
-	var items []news.Item
-	for i := range res.Entries {
-		if it, ok := toItem(&res.Entries[i], res, doc); ok {
-			if cut && !slices.Contains(it.Flags, news.FlagDegraded) {
-				it.Flags = append(it.Flags, news.FlagDegraded)
-			}
-			entries, items = append(entries, res.Entries[i]), append(items, it)
-		}
-	}
-	firstDoc := p.st.Seen.empty() && p.st.LastFull.IsZero()
-	j := judgeAll(p.feed.ID, p.st, entries, items, p.now)
-	p.entries = len(entries)
-	for i := range j.out {
-		it := &j.out[i]
-		it.Backfill = firstDoc && !p.feed.Backfill
-		if err := p.f.o.Publish(ctx, *it); err != nil {
-			p.f.metrics.item("not_stored", 1)
-			return fmt.Errorf("publish item %s of feed %s: %w", it.ID, p.feed.ID, err)
-		}
-		p.f.metrics.published(it)
-	}
-	p.count(j, firstDoc)
-	p.f.metrics.item("known", j.known-j.edited)
-	p.f.metrics.item("dropped", res.Dropped)
-	return nil
+// part notes that the document was read in part.
+func (p *poll) part(r Reason) {
+	p.partly = r
+	p.f.metrics.fault(p.feed.ID, r)
+	p.unread(r)
 }
 
-// count learns from what the document showed: gaps between items, overlap with the document before, and what may have been missed.
-func (p *poll) count(j *judge, firstDoc bool) {
-	p.st.Items += uint64(len(j.out))
-	lost := 0
-	if !firstDoc && j.known == 0 && j.fresh > 0 && len(j.order) > 0 {
-		lost = p.missed(j.fresh)
-		p.st.Lost += uint64(lost)
-		p.st.LastGap = p.now
-		p.f.metrics.missed(p.feed.ID, lost)
-		p.f.o.Log.Warn("no entry of the document was known, items may have been missed", "feed", p.feed.ID, "count", lost)
+// parse reads a document within the memory that all feeds share.
+func (p *poll) parse(ctx context.Context, doc *Document) (Result, error) {
+	release, err := p.f.parsing.take(ctx, int64(len(doc.Body)))
+	if err != nil {
+		return Result{}, err
 	}
-	if n := j.known + j.fresh; !firstDoc && n > 0 {
-		p.st.hurry(uint8(100 * j.known / n))
-	}
-	var whens []time.Time
-	for i := range j.out {
-		if j.out[i].Reason == news.ReasonNew {
-			whens = append(whens, j.out[i].When())
-		}
-	}
-	slices.SortFunc(whens, time.Time.Compare)
-	if len(whens) > 0 && firstDoc && p.st.LastItem.IsZero() {
-		p.st.LastItem = whens[0]
-	}
-	p.st.addGaps(whens)
-}
-
-// missed estimates how many items went by unseen since the last full document: rate times time less what is here, at least one.
-func (p *poll) missed(fresh int) int {
-	var sum time.Duration
-	for _, g := range p.st.Gaps {
-		sum += time.Duration(g) * time.Second
-	}
-	if sum <= 0 || p.st.LastFull.IsZero() {
-		return 1
-	}
-	expected := float64(len(p.st.Gaps)) * float64(p.now.Sub(p.st.LastFull)) / float64(sum)
-	return min(max(int(expected)-fresh, 1), 10_000)
+	defer release()
+	return Parse(*doc)
 }
 
 // learn notes what the document says about the feed itself.
@@ -307,10 +269,11 @@ func (p *poll) learn(res *Result, a *answer) {
 	}
 	p.st.TTL, p.st.Period, p.st.SkipHours, p.st.SkipDays = res.Wishes.TTL, res.Wishes.Period, res.Wishes.SkipHours, res.Wishes.SkipDays
 	p.st.Fresh = freshness(a.header)
-	p.st.Hub, p.st.Self = cutBytes(res.Hub, news.MaxURL), cutBytes(res.Self, news.MaxURL)
-	p.st.Notes = nil
-	for _, n := range res.Degraded[:min(len(res.Degraded), 5)] {
-		p.st.Notes = append(p.st.Notes, short(n, 120))
+	p.st.Bad = nil
+	p.hubs(res, a)
+	p.outlasts(p.items)
+	for _, n := range res.Degraded {
+		p.remark(n)
 	}
 	if a.adopt != "" && a.adopt != p.st.Adopted && len(a.adopt) <= news.MaxURL {
 		p.st.Adopted, p.st.Since = a.adopt, p.now.Unix()

@@ -62,7 +62,13 @@ func (p *plan) wanted() time.Duration {
 	if p.interval > 0 {
 		return max(p.interval, p.min)
 	}
-	return max(p.adaptive(), min(p.publisher(), longest), p.min)
+	wanted := max(p.adaptive(), min(p.publisher(), longest), p.min)
+	if push := &p.state.Push; push.active(p.now) {
+		// A hub brings the news; polls are the backup, and renew the lease.
+		backup := max(min(max(4*wanted, p.scale(time.Hour)), p.scale(6*time.Hour)), wanted)
+		wanted = max(min(backup, push.Lease*2/3), min(wanted, p.scale(time.Hour)), p.min)
+	}
+	return wanted
 }
 
 // publisher is what the answers ask for: freshness, ttl, update period.

@@ -67,6 +67,13 @@ type state struct {
 	Seen seenSet `json:"seen"`
 	Hub  string  `json:"hub,omitempty"`
 	Self string  `json:"self,omitempty"`
+	Push push    `json:"push,omitzero"`
+
+	Polls    pollLog  `json:"polls,omitempty"`
+	GapNotes []Gap    `json:"gap_notes,omitempty"`
+	Zone     zoneRun  `json:"zone,omitzero"`
+	Bad      []byte   `json:"bad,omitempty"`   // head of the last body that was no feed, redacted
+	Pages    []uint64 `json:"pages,omitempty"` // entries whose article is still wanted
 
 	learnt time.Duration // expected interval of a view, which has no gaps
 }
@@ -74,6 +81,7 @@ type state struct {
 const (
 	maxGaps    = 128
 	maxOverlap = 4
+	maxNotes   = 5
 )
 
 func (s *state) validators() validators {
@@ -86,6 +94,11 @@ func (s *state) encode() ([]byte, error) {
 	b, err := json.Marshal(s)
 	if err != nil {
 		return nil, fmt.Errorf("encode state: %w", err)
+	}
+	if len(b) > maxState && (s.Bad != nil || len(s.Seen.history) > 0) {
+		// What is for people, and the edits of long ago, make room for what was seen.
+		s.Bad, s.Seen.history = nil, s.Seen.history[:0]
+		return s.encode()
 	}
 	if len(b) > maxState {
 		return nil, fmt.Errorf("encode state: %d bytes, the limit is %d", len(b), maxState)
@@ -139,6 +152,10 @@ func (s *state) address(f *Feed) string {
 func (s *state) merge(other *state) {
 	s.Seen.merge(&other.Seen)
 	s.Poll = max(s.Poll, other.Poll)
+	s.Polls.merge(other.Polls)
+	if other.Push.At.After(s.Push.At) {
+		s.Push = other.Push
+	}
 	s.Items, s.Lost = max(s.Items, other.Items), max(s.Lost, other.Lost)
 	if other.LastItem.After(s.LastItem) {
 		s.LastItem = other.LastItem

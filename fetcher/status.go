@@ -43,7 +43,19 @@ type FeedStatus struct {
 	LastStatus  int           // HTTP
 	Kind        string        // rss2.0, atom1.0, ...
 	Adopted     string        // address taken over after a permanent redirect; redacted
-	Notes       []string      // what was mended in the last document
+	Notes       []string      // what was mended in the last document, and what else people should know
+	Polls       []PollNote    // the last 20, oldest first
+	Gaps        []Gap         // the last 8 times in which items may have been missed
+	Wishes      Wishes        // what the document asks of pollers
+	Fresh       time.Duration // what the answer's headers ask for
+	RetryUntil  time.Time     // the server asked to be left alone until then
+	Hub         string        // WebSub hub, redacted
+	PushUntil   time.Time     // end of the hub's lease; zero without one
+	PushDenied  string        // why the hub refused
+	Pushed      uint64        // deliveries of the hub
+	PushRefused uint64        // deliveries without a good signature
+	Pages       int           // articles still wanted
+	Head        string        // beginning of the last body that was no feed
 }
 
 // Status gives every feed of the list with its stored state, in the order of the list.
@@ -68,6 +80,13 @@ func statusOf(fd *Feed, st *state, now time.Time) FeedStatus {
 		LastError: st.Error, LastStatus: st.Status, Kind: st.Kind, Notes: st.Notes,
 	}
 	s.Feed.Headers = nil
+	s.Polls, s.Gaps, s.Head, s.Pages = st.Polls, st.GapNotes, string(st.Bad), len(st.Pages)
+	s.Wishes, s.Fresh, s.RetryUntil = Wishes{TTL: st.TTL, Period: st.Period, SkipHours: st.SkipHours, SkipDays: st.SkipDays}, st.Fresh, st.RetryUntil
+	s.PushUntil, s.PushDenied, s.Pushed, s.PushRefused = st.Push.Until, st.Push.Denied, st.Push.Got, st.Push.Bad
+	if st.Hub != "" {
+		s.Hub = redact(st.Hub)
+	}
+	s.Notes = st.notes(fd)
 	if st.Adopted != "" {
 		s.Adopted = redact(st.Adopted)
 	}

@@ -101,6 +101,7 @@ type network struct {
 	now  func() time.Time
 	mu   sync.Mutex
 	last map[string]attempt
+	said bool // it was down when last looked at, and nobody was reached since
 }
 
 type attempt struct {
@@ -116,6 +117,7 @@ func (n *network) note(address string, failed bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.last[hostOf(address)] = attempt{n.now(), failed}
+	n.said = n.said && failed
 }
 
 func (n *network) down() bool {
@@ -130,7 +132,9 @@ func (n *network) down() bool {
 			failed++
 		}
 	}
-	return len(n.last) >= 10 && failed*2 > len(n.last)
+	// With few polls in the last minute the word of before holds until a host is reached.
+	n.said = n.said || len(n.last) >= 10 && failed*2 > len(n.last)
+	return n.said
 }
 
 // NetworkDown tells whether it looks as if our own network is down: most hosts of the last minute could not be reached. Failures are then not
