@@ -37,20 +37,18 @@ func (r *backtestReport) headlines() []string {
 
 // verdict counts rows in one line.
 func (r *backtestReport) verdict() string {
-	differ, plus, minus, fires := 0, 0, 0, 0
+	differ, plus, minus := 0, 0, 0
 	for i := range r.Rows {
 		x := &r.Rows[i]
 		plus, minus = plus+x.Plus, minus+x.Minus
 		if x.differs() {
 			differ++
-		} else if x.After > 0 {
-			fires++
 		}
 	}
 	if differ == 0 {
-		return fmt.Sprintf("No item is caught by one set only; %d entities and rules catch the same items.", fires)
+		return fmt.Sprintf("No difference: all %d entities and rules catch the same items.", len(r.Rows))
 	}
-	return fmt.Sprintf("%d of %d entities and rules differ: +%d -%d. %d more catch the same items.", differ, len(r.Rows), plus, minus, fires)
+	return fmt.Sprintf("%d of %d entities and rules differ: +%d -%d.", differ, len(r.Rows), plus, minus)
 }
 
 func (x *backtestRow) note() string {

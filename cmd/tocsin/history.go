@@ -114,7 +114,7 @@ func checkHistory(ctx context.Context, s std, f *historyFlags, l lists, verbose 
 	fmt.Fprintf(&b, "\nhistory: %s\n", rep.headlines()[0])
 	parts[0].writeNever(&b, l.set, rep, verbose)
 	parts[0].writeOften(&b, rep, f.often)
-	parts[0].writeStopped(&b, verbose)
+	parts[0].writeStopped(&b, l.set, verbose)
 	parts[0].writeAttested(&b, l.set)
 	_, err = b.WriteTo(s.out)
 	return err
@@ -128,24 +128,31 @@ func (h *history) writeNever(b *bytes.Buffer, set *watchlist.Set, rep *backtestR
 		}
 	}
 	fmt.Fprintf(b, "never fired: %d of %d entities and rules\n%s", len(never), len(rep.Rows), strings.Join(never, ""))
-	all := 0
 	var aliases []string
 	for _, l := range set.Lists {
 		for _, e := range l.Entities {
 			for _, a := range e.Aliases {
-				all++
 				if u := h.aliases[aliasKey{e.ID.Value, a.Text}]; u == nil || u.counted == 0 {
 					aliases = append(aliases, fmt.Sprintf("  %s: %s %q (%s)\n", place(a.Pos), e.ID.Value, a.Text, a.Lang))
 				}
 			}
 		}
 	}
-	fmt.Fprintf(b, "never counted: %d of %d aliases", len(aliases), all)
+	fmt.Fprintf(b, "never counted: %d of %d aliases", len(aliases), aliasCount(set))
 	if verbose {
 		fmt.Fprintf(b, "\n%s", strings.Join(aliases, ""))
 	} else {
 		b.WriteString("; --verbose lists them\n")
 	}
+}
+
+func aliasCount(set *watchlist.Set) (n int) {
+	for _, l := range set.Lists {
+		for _, e := range l.Entities {
+			n += len(e.Aliases)
+		}
+	}
+	return n
 }
 
 func place(p strict.Pos) string {
@@ -189,7 +196,7 @@ func (h *history) mostly(entity string) string {
 	slices.SortFunc(uses, func(a, c use) int { return cmp.Or(c.n-a.n, strings.Compare(a.alias, c.alias)) })
 	out := ""
 	for i, u := range uses[:min(3, len(uses))] {
-		out += []string{"; mostly ", ", ", ", "}[i] + fmt.Sprintf("%s %d times", isolate(u.alias), u.n)
+		out += []string{"; mostly ", ", ", ", "}[i] + fmt.Sprintf("%s %d×", isolate(u.alias), u.n)
 	}
 	return out
 }
@@ -200,7 +207,7 @@ const (
 	shownStopped = 15
 )
 
-func (h *history) writeStopped(b *bytes.Buffer, verbose bool) {
+func (h *history) writeStopped(b *bytes.Buffer, set *watchlist.Set, verbose bool) {
 	var keys []aliasKey
 	for k, u := range h.aliases {
 		if u.counted == 0 && u.stops() >= oftenStopped {
@@ -210,7 +217,7 @@ func (h *history) writeStopped(b *bytes.Buffer, verbose bool) {
 	slices.SortFunc(keys, func(x, y aliasKey) int {
 		return cmp.Or(h.aliases[y].stops()-h.aliases[x].stops(), strings.Compare(x.entity+x.alias, y.entity+y.alias))
 	})
-	fmt.Fprintf(b, "always stopped: %d aliases stand in items %d times or more and never counted\n", len(keys), oftenStopped)
+	fmt.Fprintf(b, "always stopped: %d of %d aliases (in items %d times or more, and never counted)\n", len(keys), aliasCount(set), oftenStopped)
 	for i, k := range keys {
 		if i == shownStopped && !verbose {
 			fmt.Fprintf(b, "  and %d more; --verbose lists them\n", len(keys)-i)
@@ -231,10 +238,10 @@ func (h *history) writeAttested(b *bytes.Buffer, set *watchlist.Set) {
 	var seen []string
 	for i, a := range aliases {
 		if u := h.aliases[aliasKey{of[i].ID.Value, a.Text}]; u != nil && u.counted > 0 {
-			seen = append(seen, fmt.Sprintf("  %s: %s %s, %d times\n", place(a.Pos), of[i].ID.Value, isolate(a.Text), u.counted))
+			seen = append(seen, fmt.Sprintf("  %s: %s %s %d×\n", place(a.Pos), of[i].ID.Value, isolate(a.Text), u.counted))
 		}
 	}
 	if len(aliases) > 0 {
-		fmt.Fprintf(b, "unattested: %d aliases, %d of them seen in these items\n%s", len(aliases), len(seen), strings.Join(seen, ""))
+		fmt.Fprintf(b, "unattested aliases seen: %d of %d\n%s", len(seen), len(aliases), strings.Join(seen, ""))
 	}
 }

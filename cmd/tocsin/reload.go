@@ -224,7 +224,12 @@ func (r *reloader) load(ctx context.Context, l *reloadable, force bool) {
 		r.refuse(ctx, l, fromFiles, err)
 		return
 	}
-	r.install(ctx, l, a, fromFiles)
+	if a.revision == l.status().Revision {
+		l.change(func(s *listStatus) { s.From = fromFiles })
+		r.settled(ctx, l, a, fromFiles)
+	} else {
+		r.install(ctx, l, a, fromFiles)
+	}
 	r.put(ctx, l, a)
 }
 

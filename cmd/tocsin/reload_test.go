@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -148,6 +149,32 @@ func TestReloadRefusesAndRecovers(t *testing.T) {
 	waitFor(t, 20*time.Second, "the alert that it is over", func() bool { return strings.Contains(w.log.String(), "Watchlists accepted again") })
 	if got := w.get(t, "/metrics"); !strings.Contains(got, `tocsin_config_last_reload_successful{what="watchlists"} 1`) {
 		t.Error("the metric still says refused")
+	}
+}
+
+// TestHangup sends SIGHUP after an edit that names, sizes and times do not show: it is read at once, and the program goes on.
+func TestHangup(t *testing.T) {
+	dir, addr := t.TempDir(), freeAddr(t)
+	write(t, dir, "feeds.yaml", quietFeeds)
+	file := write(t, dir, "lists/a.yaml", list("a", "Xylophone Front"))
+	p := start(t, write(t, dir, "tocsin.yaml", strings.Replace(quietConfig, "127.0.0.1:0", addr, 1)), addr)
+	p.waitReady(30 * time.Second)
+	before, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "lists/a.yaml", list("a", "Xylophone Frond"))
+	if err := os.Chtimes(file, before.ModTime(), before.ModTime()); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, 10*time.Second, "the edit to be live", func() bool { return strings.Contains(p.output(), "msg=\"lists live\" component=watchlists") })
+	t.Logf("live after %s", time.Since(began).Round(time.Millisecond))
+	if err := p.interrupt(30 * time.Second); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -111,7 +111,7 @@ func (in *instance) feedsDoor(feeds []fetcher.Feed) *reloadable {
 			return nil, err
 		}
 		_, warnings := faults.Split()
-		return &accepted{revision: s.hash()[:12], summary: feedsSummary(feeds, s), warnings: warnings, live: func() { in.fetch.SetFeeds(feeds) }}, nil
+		return &accepted{revision: s.hash()[:12], summary: feedsSummary(feeds), warnings: warnings, live: func() { in.fetch.SetFeeds(feeds) }}, nil
 	}
 	from, files := fromFiles, snapshot{}
 	if len(l.paths) == 0 {
@@ -119,19 +119,15 @@ func (in *instance) feedsDoor(feeds []fetcher.Feed) *reloadable {
 	} else if s, err := l.read(); err == nil {
 		files, l.tried, l.stamp = s, s.hash(), stampOf(l.paths)
 	}
-	l.begin(from, files.hash()[:12], feedsSummary(feeds, files), in.reload)
+	l.begin(from, files.hash()[:12], feedsSummary(feeds), in.reload)
 	return l
 }
 
-func feedsSummary(feeds []fetcher.Feed, s snapshot) string {
-	n := "1 feed"
-	if len(feeds) != 1 {
-		n = fmt.Sprintf("%d feeds", len(feeds))
+func feedsSummary(feeds []fetcher.Feed) string {
+	if len(feeds) == 1 {
+		return "1 feed"
 	}
-	if len(s) == 0 {
-		return n
-	}
-	return n + ", revision " + s.hash()[:12]
+	return fmt.Sprintf("%d feeds", len(feeds))
 }
 
 // begin notes what is live from the start.
