@@ -19,7 +19,7 @@ import (
 	"tocsin/news/strict"
 )
 
-// handler is everything the instance serves over HTTP. It is meant for loopback or a trusted network: it reads, and only /api/v1/dead/retry and /api/v1/reload act.
+// handler is everything the instance serves over HTTP. It is meant for loopback or a trusted network: it reads, and only POST acts.
 func (in *instance) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(in.reg, promhttp.HandlerOpts{EnableOpenMetrics: true, Registry: in.reg}))
@@ -37,7 +37,14 @@ func (in *instance) handler() http.Handler {
 	mux.HandleFunc("GET /api/v1/why", in.serveWhy)
 	mux.HandleFunc("GET /api/v1/dead", in.serveDead)
 	mux.HandleFunc("POST /api/v1/dead/retry", in.serveDeadRetry)
+	mux.HandleFunc("POST /api/v1/dead/drop", in.serveDeadDrop)
 	mux.HandleFunc("POST /api/v1/reload", in.serveReload)
+	mux.HandleFunc("GET /api/v1/silences", in.serveSilences)
+	mux.HandleFunc("POST /api/v1/silences", in.serveSilenceAdd)
+	mux.HandleFunc("POST /api/v1/silences/preview", in.serveSilencePreview)
+	mux.HandleFunc("POST /api/v1/silences/expire", in.serveSilenceExpire)
+	mux.HandleFunc("GET /api/v1/ledger", in.serveLedger)
+	mux.HandleFunc("GET /api/v1/ledger/check", in.serveLedgerCheck)
 	return in.local(mux)
 }
 

@@ -14,7 +14,7 @@ import (
 
 func deadCommand(s std) *cobra.Command {
 	c := &cobra.Command{Use: "dead", Short: "Dead letters: what could not be processed or delivered", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
-	c.AddCommand(deadListCommand(s), deadShowCommand(s), deadRetryCommand(s))
+	c.AddCommand(deadListCommand(s), deadShowCommand(s), deadRetryCommand(s), deadDropCommand(s))
 	return c
 }
 
@@ -92,6 +92,35 @@ func deadRetryCommand(s std) *cobra.Command {
 	}
 	serverFlag(c, &server)
 	c.Flags().StringVar(&since, "since", "", "all dead letters of this time: 24h, 7d")
+	return c
+}
+
+func deadDropCommand(s std) *cobra.Command {
+	var server string
+	c := &cobra.Command{
+		Use: "drop NUMBER...", Short: "Remove dead letters for good; the ledger keeps that they died",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := newClient(server)
+			if err != nil {
+				return err
+			}
+			for _, a := range args {
+				q, err := seqQuery(a)
+				if err != nil {
+					return err
+				}
+				resp, err := cl.do(c.Context(), http.MethodPost, "/api/v1/dead/drop", q)
+				if err != nil {
+					return err
+				}
+				_ = resp.Body.Close() // the status says all
+				fmt.Fprintf(s.out, "dead letter %s is removed\n", a)
+			}
+			return nil
+		},
+	}
+	serverFlag(c, &server)
 	return c
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // zones of digests and quiet hours: a minimal image has none
 
 	"github.com/spf13/cobra"
 )
@@ -101,7 +102,7 @@ func rootCommand(io std) *cobra.Command {
 	grouped("run", runCommand(io), demoCommand(io), checkCommand(io), reloadCommand(io))
 	grouped("lists", matchCommand(io), explainCommand(io), scoreCommand(io), backtestCommand(io), schemaCommand(io), feedsCommand(io))
 	grouped("see", streamCommands(io)...)
-	grouped("see", whyCommand(io), deadCommand(io))
+	grouped("see", whyCommand(io), deadCommand(io), ledgerCommand(io), silenceCommand(io), routeCommand(io))
 	root.AddCommand(versionCommand(io))
 	return root
 }

@@ -75,6 +75,7 @@ func (in *instance) pipeline() []stage {
 			stage{"router", func(ctx context.Context) error {
 				return in.bus.ConsumeAlerts(ctx, 4, func(ctx context.Context, a news.Alert, _ bus.Meta) error { return in.notify.HandleAlert(ctx, a) })
 			}})
+		s = append(s, stage{"holds", in.notify.Run})
 		for _, ch := range in.channels {
 			s = append(s, stage{"channel " + ch.ID, func(ctx context.Context) error {
 				return in.bus.ConsumeDeliveries(ctx, ch.ID, max(1, ch.Concurrency), func(ctx context.Context, d news.Delivery, _ bus.Meta) error { return in.notify.HandleDelivery(ctx, d) })
@@ -203,7 +204,7 @@ func (in *instance) fetcherOptions(feeds []fetcher.Feed) fetcher.Options {
 }
 
 func (in *instance) notifierOptions() notifier.Options {
-	sent := in.bus.State("sent")
+	sent, silences := in.bus.State("sent"), in.bus.State("silences")
 	return notifier.Options{
 		Config: in.cfg.Notifier, Channels: in.channels,
 		PublishAlert: discardDup(in.bus.PublishAlert), PublishDelivery: discardDup(in.bus.PublishDelivery),
@@ -214,6 +215,10 @@ func (in *instance) notifierOptions() notifier.Options {
 		},
 		ReplayLedger: func(ctx context.Context, since time.Time, f func(news.LedgerEntry) error) error {
 			return in.bus.ReadLedger(ctx, since, false, func(l news.LedgerEntry, _ bus.Meta) error { return f(l) })
+		},
+		LoadSilences: func(ctx context.Context) ([]byte, uint64, error) { return silences.Get(ctx, "all") },
+		SaveSilences: func(ctx context.Context, data []byte, rev uint64) (uint64, error) {
+			return silences.Put(ctx, "all", data, rev)
 		},
 		Pause: in.bus.PauseChannel,
 		Log:   in.log.With("component", "notifier"), Registerer: in.reg,
