@@ -436,8 +436,13 @@ func (c *compiler) forms(t watchlist.Term, lang string, exact bool) []form {
 	if lang == "" || lang == watchlist.AnyLang {
 		lang = guessLang(t.Text)
 	}
+	inflected := t.Kind == watchlist.Words && !exact
+	found := forms(t.Text, lang, inflected)
+	if lang == "ar" && inflected && !strings.HasPrefix(t.Text, "ال") && len(words(t.Text)) == 1 {
+		found = append(found, forms("ال"+t.Text, lang, true)...) // a name takes no article, a common word does
+	}
 	var out []form
-	for _, f := range forms(t.Text, lang, t.Kind == watchlist.Words && !exact) {
+	for _, f := range found {
 		out = append(out, form{f, t.Kind == watchlist.Prefix && !endsInChar(f)})
 	}
 	return out

@@ -156,6 +156,7 @@ func pashtoOblique(s string) string {
 	return s + "و"
 }
 
+// pashtoEndings leaves out ی behind a consonant: with it a place is its people (کندهاری), and a name a surname (طالبانی).
 func pashtoEndings(s string) []string {
 	switch {
 	case runes(s) < 3:
@@ -167,11 +168,7 @@ func pashtoEndings(s string) []string {
 	case strings.HasSuffix(s, "و"), strings.HasSuffix(s, "ا"):
 		return suffixed(s, "وو", "وی")
 	}
-	out := suffixed(s, "و", "انو", "ونه", "ونو", "ان", "ه")
-	if strings.HasSuffix(s, "ان") { // with ی it is an adjective or a surname: پاکستانی, طالبانی
-		return out
-	}
-	return append(out, s+"ی")
+	return suffixed(s, "و", "انو", "ونه", "ونو", "ان", "ه")
 }
 
 // persianEndings: the plural written in one word; written apart it needs no form. The linking ی is written after a vowel only, and other words
