@@ -167,11 +167,14 @@ func (s *State) Keys(ctx context.Context) ([]string, error) {
 	defer s.b.publish.leave()
 	ctx, cancel := context.WithTimeout(ctx, s.b.timing.publish)
 	defer cancel()
-	kv, err := s.b.handles.bucket(ctx, s.b.js, s.bucket)
-	if err != nil {
-		return nil, fmt.Errorf("list bucket %s: %w", s.bucket, err)
-	}
-	keys, err := kv.Keys(ctx)
+	var keys []string
+	err := patiently(ctx, func(ctx context.Context) error {
+		kv, err := s.b.handles.bucket(ctx, s.b.js, s.bucket)
+		if err == nil {
+			keys, err = kv.Keys(ctx)
+		}
+		return err
+	})
 	if errors.Is(err, jetstream.ErrNoKeysFound) {
 		return nil, nil
 	}

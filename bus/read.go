@@ -48,15 +48,18 @@ func (b *Bus) DeleteDead(ctx context.Context, seq uint64) error {
 	defer b.publish.leave()
 	ctx, cancel := context.WithTimeout(ctx, publishBudget)
 	defer cancel()
-	s, err := b.handles.stream(ctx, b.js, streamDead)
-	if err == nil {
-		_, err = s.GetMsg(ctx, seq) // the answer to the deletion would not tell
-	}
+	err := patiently(ctx, func(ctx context.Context) error {
+		s, err := b.handles.stream(ctx, b.js, streamDead)
+		if err == nil {
+			_, err = s.GetMsg(ctx, seq) // the answer to the deletion would not tell
+		}
+		if err == nil {
+			err = s.DeleteMsg(ctx, seq)
+		}
+		return err
+	})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		err = news.ErrNotFound
-	}
-	if err == nil {
-		err = s.DeleteMsg(ctx, seq)
 	}
 	if err != nil {
 		return fmt.Errorf("delete dead letter %d: %w", seq, err)
@@ -200,11 +203,15 @@ func (r *reader) exhausted(ctx context.Context, c jetstream.Consumer) bool {
 func (r *reader) state(ctx context.Context) (jetstream.StreamState, error) {
 	ctx, cancel := context.WithTimeout(ctx, publishBudget)
 	defer cancel()
-	s, err := r.b.js.Stream(ctx, r.stream)
-	if err != nil {
-		return jetstream.StreamState{}, err
-	}
-	return s.CachedInfo().State, nil
+	var state jetstream.StreamState
+	err := patiently(ctx, func(ctx context.Context) error {
+		s, err := r.b.js.Stream(ctx, r.stream)
+		if err == nil {
+			state = s.CachedInfo().State
+		}
+		return err
+	})
+	return state, err
 }
 
 func (r *reader) consumer(ctx context.Context) (jetstream.Consumer, error) {

@@ -51,10 +51,13 @@ func (b *Bus) CancelFetch(ctx context.Context, feedID string) error {
 	defer b.publish.leave()
 	ctx, cancel := context.WithTimeout(ctx, publishBudget)
 	defer cancel()
-	s, err := b.handles.stream(ctx, b.js, streamFetch)
-	if err == nil {
-		err = s.Purge(ctx, jetstream.WithPurgeSubject("fetch.*."+token(feedID)))
-	}
+	err := patiently(ctx, func(ctx context.Context) error {
+		s, err := b.handles.stream(ctx, b.js, streamFetch)
+		if err == nil {
+			err = s.Purge(ctx, jetstream.WithPurgeSubject("fetch.*."+token(feedID)))
+		}
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("cancel poll of feed %s: %w", feedID, err)
 	}
@@ -108,12 +111,14 @@ func (b *Bus) PauseChannel(ctx context.Context, channel string, until time.Time)
 	ctx, cancel := context.WithTimeout(ctx, publishBudget)
 	defer cancel()
 	name := channelConsumer + token(channel)
-	var err error
-	if time.Until(until) <= 0 {
-		_, err = b.js.ResumeConsumer(ctx, streamOutbox, name)
-	} else {
-		_, err = b.js.PauseConsumer(ctx, streamOutbox, name, until)
-	}
+	err := patiently(ctx, func(ctx context.Context) (err error) {
+		if time.Until(until) <= 0 {
+			_, err = b.js.ResumeConsumer(ctx, streamOutbox, name)
+		} else {
+			_, err = b.js.PauseConsumer(ctx, streamOutbox, name, until)
+		}
+		return err
+	})
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return fmt.Errorf("pause channel %s: %w", channel, news.ErrNotFound)
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
+const statusBudget = 5 * time.Second // people wait for it
+
 // Status is the state of the bus at one moment.
 type Status struct {
 	Server      string           `json:"server"`        // version of nats-server
@@ -57,7 +59,7 @@ func (b *Bus) Status(ctx context.Context) (Status, error) {
 		return Status{}, fmt.Errorf("status of the bus: %w", err)
 	}
 	defer b.publish.leave()
-	ctx, cancel := context.WithTimeout(ctx, publishBudget)
+	ctx, cancel := context.WithTimeout(ctx, statusBudget)
 	defer cancel()
 	known, always := b.sync.get()
 	st := Status{
@@ -72,7 +74,11 @@ func (b *Bus) Status(ctx context.Context) (Status, error) {
 	} else {
 		st.URL = redactURL(b.opts.URL)
 	}
-	infos, err := b.inspect(ctx)
+	var infos []inspection
+	err := patiently(ctx, func(ctx context.Context) (err error) {
+		infos, err = b.inspect(ctx)
+		return err
+	})
 	if err != nil {
 		return st, fmt.Errorf("status of the bus: %w", err)
 	}
