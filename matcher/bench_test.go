@@ -266,7 +266,7 @@ func BenchmarkCompile(b *testing.B) {
 func (x *Index) bytes() (n int) {
 	for _, t := range []*table{x.primary, x.secondary} {
 		n += 16*len(t.edges) + 16*len(t.phrases) + 8*len(t.targets) + cap(t.text) +
-			8*(len(t.ones.words)+len(t.twos.words)+len(t.pairs.words)+len(t.threes.words))
+			t.sieve.Size() + 8*(len(t.pairs)+len(t.threes))
 	}
 	return n + 16*cap(x.aliases)
 }

@@ -71,7 +71,7 @@ func (b *tableBuilder) addOpen(folded string, r ref) bool {
 
 func (b *tableBuilder) build() *table {
 	t := &table{
-		ones: newBitset(b.sizes[1]), twos: newBitset(b.sizes[2] + b.sizes[3]), pairs: newBitset(b.sizes[2]), threes: newBitset(b.sizes[3]), text: bytes.Clone(b.text),
+		sieve: fold.NewSieve(b.sizes[1], b.sizes[2]+b.sizes[3]), pairs: fold.NewBits(b.sizes[2]), threes: fold.NewBits(b.sizes[3]), text: bytes.Clone(b.text),
 	}
 	if b.edges > 0 {
 		t.edges = make([]edge, b.edges+b.edges/3+8)
@@ -91,17 +91,17 @@ func (b *tableBuilder) build() *table {
 // insert makes the edges of a phrase and returns the last.
 func (t *table) insert(toks []fold.Token, nodes *uint32) *edge {
 	if len(toks) == 1 {
-		t.ones.add(toks[0].Hash)
+		t.sieve.AddOne(toks[0].Hash)
 		return t.ensure(toks[0].Hash, nodes)
 	}
-	key := pairKey(toks[0].Hash, toks[1].Hash)
-	t.twos.add(key)
+	key := fold.PairKey(toks[0].Hash, toks[1].Hash)
+	t.sieve.AddTwo(key)
 	if len(toks) == 2 {
-		t.pairs.add(key)
+		t.pairs.Add(key)
 		return t.ensure(key, nodes)
 	}
 	key = tripleKey(key, toks[2].Hash)
-	t.threes.add(key)
+	t.threes.Add(key)
 	e := t.ensure(key, nodes)
 	for _, tok := range toks[3:] {
 		e.node |= hasMore
@@ -186,7 +186,7 @@ func (t *table) refs(p int32, f func(ref)) {
 type prefixes struct {
 	items []openPhrase
 	keys  [2][]keyed // by mask and key; narrow and wide words apart
-	maybe [2]bitset
+	maybe [2]fold.Bits
 	masks [2][]uint64
 }
 
@@ -205,7 +205,7 @@ func newPrefixes(opens []open) prefixes {
 	if len(opens) == 0 {
 		return p
 	}
-	p.maybe = [2]bitset{newBitset(len(opens)), newBitset(2 * len(opens))}
+	p.maybe = [2]fold.Bits{fold.NewBits(len(opens)), fold.NewBits(2 * len(opens))}
 	for _, o := range opens {
 		x := openPhrase{ref: o.ref}
 		toks := fold.Append(nil, o.folded)
@@ -230,7 +230,7 @@ func newPrefixes(opens []open) prefixes {
 func (p *prefixes) key(w int, last []byte, item int32) {
 	key, mask := fold.Heads(last, w == 1)
 	p.keys[w] = append(p.keys[w], keyed{mask, key, item})
-	p.maybe[w].add(headHash(key, mask))
+	p.maybe[w].Add(headHash(key, mask))
 	if !slices.Contains(p.masks[w], mask) {
 		p.masks[w] = append(p.masks[w], mask)
 	}
@@ -255,7 +255,7 @@ func (p *prefixes) scan(w *walker) {
 		}
 		head := tok.Head(w.text)
 		for _, mask := range p.masks[wide] {
-			if key := head & mask; p.maybe[wide].has(headHash(key, mask)) {
+			if key := head & mask; p.maybe[wide].Has(headHash(key, mask)) {
 				p.at(w, i, wide, keyed{mask: mask, key: key})
 			}
 		}

@@ -17,6 +17,7 @@ type scratch struct {
 	bounds [4]int32 // tokens of field f are toks[bounds[f]:bounds[f+1]]
 	toks   []fold.Token
 	hits   []hit
+	sifted []int32 // by the sieve of the table in use
 	buf    []byte
 
 	cands     []candidate

@@ -2,7 +2,6 @@ package matcher
 
 import (
 	"math/bits"
-	"unsafe"
 
 	"tocsin/matcher/fold"
 )
@@ -31,10 +30,9 @@ func (r ref) id() int   { return int(r & refMask) }
 // table finds phrases in tokens. Single tokens, pairs and triples of tokens are looked up in bitsets that nearly always say no, then in one flat
 // table of edges; longer phrases walk on from the triple. Hashes only propose: the folded bytes decide.
 type table struct {
-	ones     bitset // phrases of one token
-	twos     bitset // the first two tokens of longer phrases
-	pairs    bitset // phrases of two tokens
-	threes   bitset // the first three tokens of longer phrases
+	sieve    fold.Sieve // phrases of one token, and the first two tokens of longer ones
+	pairs    fold.Bits  // phrases of two tokens
+	threes   fold.Bits  // the first three tokens of longer phrases
 	edges    []edge
 	phrases  []phrase
 	targets  []target
@@ -67,33 +65,6 @@ type target struct {
 	next int32
 }
 
-// bitset answers "surely not" for a hash. Each key has two bits in one word of memory.
-type bitset struct {
-	words []uint64
-	first unsafe.Pointer // of words; the mask keeps every look-up inside
-	mask  uint64         // of byte offsets
-}
-
-const minWords = 1 << 6
-
-// newBitset has at least 32 bits for each of n keys, so that one key in some hundreds passes by chance.
-func newBitset(n int) bitset {
-	size := max(minWords, 1<<bits.Len(uint(max(n/2, 1))))
-	words := make([]uint64, size)
-	return bitset{words, unsafe.Pointer(&words[0]), uint64(size-1) << 3}
-}
-
-func (b bitset) add(key uint64) {
-	*(*uint64)(unsafe.Add(b.first, key>>27&b.mask)) |= 1<<(key>>24&63) | 1<<(key>>18&63)
-}
-
-func (b bitset) has(key uint64) bool { return maybe(b.first, b.mask, key) }
-
-func maybe(first unsafe.Pointer, mask, key uint64) bool {
-	w := *(*uint64)(unsafe.Add(first, key>>27&mask))
-	return w>>(key>>24&63)&(w>>(key>>18&63))&1 != 0
-}
-
 const (
 	mixA = 0x9E3779B97F4A7C15
 	mixB = 0xD6E8FEB86659FD93
@@ -104,9 +75,7 @@ func mix(a, b uint64) uint64 {
 	return hi ^ lo
 }
 
-// pairKey needs no multiplication: hashes of tokens are spread already.
-func pairKey(a, b uint64) uint64           { return bits.RotateLeft64(a, 21) + b }
-func tripleKey(pair, c uint64) uint64      { return bits.RotateLeft64(pair, 21) + c }
+func tripleKey(pair, c uint64) uint64      { return fold.PairKey(pair, c) }
 func nodeKey(node uint32, h uint64) uint64 { return mix(h^mixB, uint64(node)*mixA|1) }
 
 // slot is where the search for key begins.
@@ -147,27 +116,16 @@ func after(toks []fold.Token, i int) int { return i + 1 + toks[i].Parts() }
 // scan finds every phrase in toks. Hits carry token numbers counted from base.
 func (t *table) scan(s *scratch, text string, toks []fold.Token, field uint8, base int32) {
 	w := walker{table: t, s: s, text: text, toks: toks, field: field, base: base}
-	if len(toks) == 0 {
-		return
-	}
-	h, parts := toks[0].Hash, uint64(0)
-	ones, oneMask, twos, twoMask := t.ones.first, t.ones.mask, t.twos.first, t.twos.mask
-	for i := 1; i < len(toks); i++ {
-		next := toks[i].Hash
-		parts |= toks[i].Place
-		key := pairKey(h, next)
-		if maybe(ones, oneMask, h) {
-			w.single(i-1, h)
+	var parted bool
+	s.sifted, parted = t.sieve.Sift(s.sifted[:0], toks)
+	for _, x := range s.sifted {
+		if i := int(x >> 1); x&1 == 0 {
+			w.single(i, toks[i].Hash)
+		} else {
+			w.pair(i, i+1, fold.PairKey(toks[i].Hash, toks[i+1].Hash))
 		}
-		if maybe(twos, twoMask, key) {
-			w.pair(i-1, i, key)
-		}
-		h = next
 	}
-	if maybe(ones, oneMask, h) {
-		w.single(len(toks)-1, h)
-	}
-	if fold.Parted(parts | toks[0].Place) {
+	if parted {
 		w.parted()
 	}
 	if t.prefixes.any() {
@@ -210,7 +168,7 @@ func (w *walker) parted() {
 }
 
 func (w *walker) maybePair(i, j int) {
-	if key := pairKey(w.toks[i].Hash, w.toks[j].Hash); w.twos.has(key) {
+	if key := fold.PairKey(w.toks[i].Hash, w.toks[j].Hash); w.sieve.Two(key) {
 		w.begin(i, j, key)
 	}
 }
@@ -224,7 +182,7 @@ func (w *walker) pair(i, j int, key uint64) {
 
 func (w *walker) begin(i, j int, key uint64) {
 	w.path[0], w.path[1] = int32(i), int32(j)
-	if w.pairs.has(key) {
+	if w.pairs.Has(key) {
 		if e := w.find(key); e != nil {
 			w.report(e, 2)
 		}
@@ -240,7 +198,7 @@ func (w *walker) begin(i, j int, key uint64) {
 }
 
 func (w *walker) triple(k int, pair uint64) {
-	if key := tripleKey(pair, w.toks[k].Hash); w.threes.has(key) {
+	if key := tripleKey(pair, w.toks[k].Hash); w.threes.Has(key) {
 		w.path[2] = int32(k)
 		w.walk(3, key)
 	}

@@ -31,7 +31,7 @@ const (
 // part. A reader takes the whole or all its parts.
 type Token struct {
 	Hash  uint64 // of the folded bytes; equal text has an equal hash, unequal text may
-	Place uint64 // read by the methods: start 32 bits, length 20, gap 2, class 1, wide 1, parts 8
+	Place uint64 // what the methods read: start 32 bits, length 20, gap 2, class 1, wide 1, parts 8
 }
 
 const (
@@ -62,9 +62,6 @@ func (t Token) Wide() bool { return t.Place&wideBit != 0 }
 
 // Parts is 0, or the number of tokens behind this one that split it.
 func (t Token) Parts() int { return int(t.Place >> partsShift) }
-
-// Parted tells of the Place of a token, or of several joined by |, whether a token has parts.
-func Parted(places uint64) bool { return places>>partsShift != 0 }
 
 // MaxText is the longest text in bytes that Append reads; what lies beyond is left out. A word longer than a mebibyte is skipped.
 const MaxText = 1 << 30
