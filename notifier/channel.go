@@ -65,6 +65,8 @@ type Channel struct {
 	// Render fills Subject, Headers and Body of d, whose other fields are set. It is pure: the same alert and delivery give the same bytes.
 	// Bodies over news.MaxDelivery bytes are refused by the caller.
 	Render func(a *news.Alert, d *news.Delivery) error
+	// Custom is Render with the operator's own templates. It is tried first; after an error Render is used and the failure is counted. May be nil.
+	Custom func(a *news.Alert, d *news.Delivery) error
 	// RenderDigest does the same for a delivery that stands for several alerts, in order. It is pure too. ErrTooLarge asks for two digests
 	// instead. nil: one message that lists them is made with Render.
 	RenderDigest func(entries []news.Alert, d *news.Delivery) error

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -80,6 +81,7 @@ func New(o Options) (*Notifier, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
+	o.Channels = slices.Clone(o.Channels)
 	ids := make([]string, len(o.Channels))
 	for i, c := range o.Channels {
 		ids[i] = c.ID
@@ -111,6 +113,9 @@ func New(o Options) (*Notifier, error) {
 	}
 	if n.m, err = newMetrics(o.Registerer, n); err != nil {
 		return nil, err
+	}
+	for i := range o.Channels {
+		n.useCustom(&o.Channels[i])
 	}
 	return n, nil
 }

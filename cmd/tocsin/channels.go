@@ -118,6 +118,9 @@ func (c *config) resolveChannels() {
 		if e := ch.Email; e != nil {
 			text(&e.CAFile, &e.PasswordFile)
 			secret(&e.Password)
+			if e.Templates != nil {
+				text(&e.Templates.Subject, &e.Templates.Text, &e.Templates.HTML)
+			}
 			if e.DKIM != nil {
 				text(&e.DKIM.KeyFile)
 			}

@@ -15,21 +15,22 @@ import (
 // Config is the channel's part of the operator's file.
 type Config struct {
 	strict.Pos
-	Server       strict.Text        `yaml:"server"` // host or host:port; port 587, or 465 with tls: tls
-	TLS          strict.Text        `yaml:"tls"`    // starttls (default), tls, none
-	AllowPlain   bool               `yaml:"allow_plaintext"`
-	CAFile       strict.Text        `yaml:"ca_file"` // certificates to trust instead of the system's
-	Hello        strict.Text        `yaml:"hello"`   // name given in EHLO; the domain of From when not stated
-	Username     string             `yaml:"username"`
-	PasswordFile strict.Text        `yaml:"password_file"`
-	Password     notifier.SecretRef `yaml:"password"` // env:NAME or file:PATH
-	From         strict.Text        `yaml:"from"`
-	To           []strict.Text      `yaml:"to"`       // each gets a mail of its own
-	Domain       strict.Text        `yaml:"domain"`   // in Message-ID, References and List-Id; the domain of From when not stated
-	Location     strict.Text        `yaml:"location"` // second time zone in the mail, as Asia/Karachi
-	Unsubscribe  strict.Text        `yaml:"unsubscribe_mailto"`
-	DKIM         *DKIM              `yaml:"dkim"`
-	Concurrency  int                `yaml:"concurrency"` // connections at the same time, 2 when not stated, at most 16
+	Server       strict.Text             `yaml:"server"` // host or host:port; port 587, or 465 with tls: tls
+	TLS          strict.Text             `yaml:"tls"`    // starttls (default), tls, none
+	AllowPlain   bool                    `yaml:"allow_plaintext"`
+	CAFile       strict.Text             `yaml:"ca_file"` // certificates to trust instead of the system's
+	Hello        strict.Text             `yaml:"hello"`   // name given in EHLO; the domain of From when not stated
+	Username     string                  `yaml:"username"`
+	PasswordFile strict.Text             `yaml:"password_file"`
+	Password     notifier.SecretRef      `yaml:"password"` // env:NAME or file:PATH
+	From         strict.Text             `yaml:"from"`
+	To           []strict.Text           `yaml:"to"`       // each gets a mail of its own
+	Domain       strict.Text             `yaml:"domain"`   // in Message-ID, References and List-Id; the domain of From when not stated
+	Location     strict.Text             `yaml:"location"` // second time zone in the mail, as Asia/Karachi
+	Unsubscribe  strict.Text             `yaml:"unsubscribe_mailto"`
+	DKIM         *DKIM                   `yaml:"dkim"`
+	Templates    *notifier.TemplateFiles `yaml:"templates"`   // the operator's own, instead of the built-in ones
+	Concurrency  int                     `yaml:"concurrency"` // connections at the same time, 2 when not stated, at most 16
 }
 
 // DKIM signs every mail (RFC 6376), relaxed, without an end of validity: a retry may come days later.

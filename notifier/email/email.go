@@ -52,6 +52,12 @@ func New(c Config, o Options) (notifier.Channel, error) {
 	ch := notifier.Channel{
 		ID: o.ID, Type: "email", Concurrency: c.Concurrency, Render: m.render, RenderDigest: m.digest, Short: m.short, Send: s.send, Schedule: notifier.MailSchedule(),
 	}
+	if c.Templates != nil {
+		if m.own, err = notifier.ReadTemplates(*c.Templates); err != nil {
+			return fail(err)
+		}
+		ch.Custom = m.custom
+	}
 	if ch.Concurrency == 0 {
 		ch.Concurrency = defaultFlight
 	}

@@ -26,6 +26,7 @@ type maker struct {
 	unsubscribe string
 	loc         *time.Location
 	dkim        *dkim.SignOptions // nil: not signed
+	own         *notifier.UserTemplates
 }
 
 func newMaker(c *Config) (*maker, error) {
@@ -70,6 +71,25 @@ func (m *maker) render(a *news.Alert, d *news.Delivery) error {
 		return err
 	}
 	html, err := p.HTML()
+	if err != nil {
+		return err
+	}
+	return m.fill(d, string(text), string(html))
+}
+
+// custom is render with the operator's templates.
+func (m *maker) custom(a *news.Alert, d *news.Delivery) error {
+	p := &notifier.Page{View: notifier.NewView(a, m.loc), Route: notifier.Clean(d.Route)}
+	var err error
+	if d.Subject, err = m.own.Subject(p, subject(p.View)); err != nil {
+		return err
+	}
+	d.Subject = notifier.Shorten(d.Subject, maxSubject)
+	text, err := m.own.Text(p)
+	if err != nil {
+		return err
+	}
+	html, err := m.own.HTML(p)
 	if err != nil {
 		return err
 	}
