@@ -87,6 +87,7 @@ var buckets = []bucketSpec{
 	{name: "watchlists", history: jetstream.KeyValueMaxHistory},
 	{name: "feedstate", history: 1},
 	{name: "sent", history: 1, age: 30 * day},
+	{name: "suppressed", history: 1}, // mail addresses that must not be written to
 	{name: "silences", history: 8},
 }
 

@@ -75,6 +75,9 @@ type Channel struct {
 	Short func(d *news.Delivery) error
 	// Send makes one attempt. It returns soon after ctx ends.
 	Send func(ctx context.Context, d *news.Delivery) Result
+	// Away tells why a recipient must not be written to about a watchlist (they left, the address does not exist), "" when they may be. It is
+	// asked when a delivery is planned. May be nil.
+	Away func(ctx context.Context, recipient, watchlist string) (why string, err error)
 	// Schedule holds the delay before each attempt, the first included; nil means HTTPSchedule.
 	Schedule []time.Duration
 }

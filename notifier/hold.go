@@ -81,7 +81,7 @@ func (n *Notifier) muted(a *news.Alert, l Labels, now time.Time) (reason, why st
 func (n *Notifier) place(ctx context.Context, h *held, d *news.Delivery, reason, why string) error {
 	old := reason == news.SuppressOldNews && h.route.digest != nil
 	switch {
-	case reason == news.SuppressSilence || reason == news.SuppressInhibit:
+	case reason == news.SuppressSilence || reason == news.SuppressInhibit || reason == news.SuppressGone:
 		return n.suppressed(ctx, d, reason, why)
 	case reason != "" && !old, !h.route.timed(), h.alert.Kind == news.KindTest:
 		return n.plan(ctx, h.alert, d, h.ch, reason)

@@ -76,6 +76,7 @@ var limits = []Limit{
 	{"pagerduty", "event", 512000, Bytes},
 	{"alertmanager", "annotation", 2000, Bytes}, // ours: the service states none
 	{"grafana", "line", 1000, Bytes},            // ours: the service states none
+	{"grafana", "tag", 100, Characters},
 }
 
 // Limits gives the table of limits of every channel, for tests and documentation.

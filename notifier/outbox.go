@@ -38,6 +38,10 @@ func (n *Notifier) HandleAlert(ctx context.Context, a news.Alert) error {
 				}
 				planned[id+" "+to] = true
 				d := n.draft(&a, t.id, g.ch, to, now)
+				reason, why, err := n.away(ctx, g.ch, d, reason, why)
+				if err != nil {
+					return err
+				}
 				if err := n.place(ctx, &held{id: d.ID, alert: &a, labels: labels, route: t, ch: g.ch, to: to}, d, reason, why); err != nil {
 					return err
 				}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -272,4 +273,21 @@ func (c *HookConfig) Open(o PostOptions, adapt func(string) string) (*Post, erro
 		o.URL = adapt(o.URL)
 	}
 	return NewPost(o)
+}
+
+// AddMember puts a member before those of a JSON object: where a secret enters at the attempt that stored bytes must not hold.
+func AddMember(object []byte, name, value string) ([]byte, error) {
+	if len(object) < 2 || object[0] != '{' {
+		return nil, errors.New("the stored body is not a JSON object")
+	}
+	n, err := json.Marshal(name)
+	if err != nil {
+		return nil, err
+	}
+	v, err := json.Marshal(value)
+	if err != nil {
+		return nil, err
+	}
+	out := append(append(append(append([]byte{'{'}, n...), ':'), v...), ',')
+	return append(out, object[1:]...), nil
 }

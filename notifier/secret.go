@@ -36,6 +36,24 @@ func FileRef(t strict.Text) SecretRef {
 	return SecretRef{Pos: t.Pos, Kind: "file", Name: t.Value}
 }
 
+// EitherRef is the reference of two keys, NAME_file and NAME, of which Check allows one.
+func EitherRef(file strict.Text, ref SecretRef) SecretRef {
+	if file.Value != "" {
+		return FileRef(file)
+	}
+	return ref
+}
+
+// CheckEither adds a fault when both keys stand there, or none and the secret is needed. name is that of the key without _file.
+func CheckEither(fs *strict.Faults, at strict.Pos, file strict.Text, ref SecretRef, name, need string) {
+	switch {
+	case file.Value != "" && !ref.IsZero():
+		fs.Add(file.Pos, "keep one of them", "both %s and %s_file stand here", name, name)
+	case file.Value == "" && ref.IsZero() && need != "":
+		fs.Add(at, need, "there is no %s_file", name)
+	}
+}
+
 // IsZero tells that nothing is stated.
 func (r SecretRef) IsZero() bool { return r.Kind == "" }
 

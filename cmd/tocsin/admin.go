@@ -26,8 +26,12 @@ func (in *instance) handler() http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", in.serveReady)
 	mux.HandleFunc("GET /{$}", in.serveStatusPage)
-	mux.HandleFunc("GET /alerts.atom", in.serveAtom)
-	mux.HandleFunc("GET /alerts.json", in.serveJSONFeed)
+	for _, form := range []string{"rss", "atom", "json"} {
+		mux.Handle("GET /alerts."+form, in.feed)
+	}
+	mux.HandleFunc("POST /api/v1/send", in.serveSend)
+	mux.HandleFunc("GET /api/v1/suppressed", in.serveSuppressed)
+	mux.HandleFunc("POST /api/v1/suppressed/lift", in.serveLift)
 	mux.HandleFunc("GET /api/v1/items", func(w http.ResponseWriter, r *http.Request) { stream(w, r, in.bus.ReadItems) })
 	mux.HandleFunc("GET /api/v1/matches", func(w http.ResponseWriter, r *http.Request) { stream(w, r, in.bus.ReadMatches) })
 	mux.HandleFunc("GET /api/v1/alerts", func(w http.ResponseWriter, r *http.Request) { stream(w, r, in.bus.ReadAlerts) })
@@ -45,7 +49,7 @@ func (in *instance) handler() http.Handler {
 	mux.HandleFunc("POST /api/v1/silences/expire", in.serveSilenceExpire)
 	mux.HandleFunc("GET /api/v1/ledger", in.serveLedger)
 	mux.HandleFunc("GET /api/v1/ledger/check", in.serveLedgerCheck)
-	return in.local(mux)
+	return in.public(in.local(mux))
 }
 
 // local refuses requests that a web page could make a browser send: a foreign Host (DNS rebinding), and writes from another origin.

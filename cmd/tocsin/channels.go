@@ -5,15 +5,28 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
 	"os"
+	"reflect"
 	"regexp"
+	"strings"
 	"time"
 
 	"tocsin/news/strict"
 	"tocsin/notifier"
+	"tocsin/notifier/alertmanager"
+	"tocsin/notifier/discord"
 	"tocsin/notifier/email"
+	"tocsin/notifier/exec"
 	"tocsin/notifier/file"
+	"tocsin/notifier/grafana"
+	"tocsin/notifier/mattermost"
+	"tocsin/notifier/ntfy"
+	"tocsin/notifier/pagerduty"
+	"tocsin/notifier/slack"
 	"tocsin/notifier/stdout"
+	"tocsin/notifier/teams"
+	"tocsin/notifier/telegram"
 	"tocsin/notifier/webhook"
 )
 
@@ -22,10 +35,22 @@ type channelConfig struct {
 	strict.Pos
 	ID       strict.Text     `yaml:"id"`
 	Schedule []time.Duration `yaml:"schedule"` // delays before each attempt instead of the channel's own
-	Email    *email.Config   `yaml:"email"`
-	Webhook  *webhook.Config `yaml:"webhook"`
-	File     *file.Config    `yaml:"file"`
-	Stdout   *stdout.Config  `yaml:"stdout"`
+	CAFile   strict.Text     `yaml:"ca_file"`  // further certificates to trust, for kinds that speak HTTP
+
+	Email        *email.Config        `yaml:"email"`
+	Webhook      *webhook.Config      `yaml:"webhook"`
+	Slack        *slack.Config        `yaml:"slack"`
+	Mattermost   *mattermost.Config   `yaml:"mattermost"`
+	Teams        *teams.Config        `yaml:"teams"`
+	Discord      *discord.Config      `yaml:"discord"`
+	Telegram     *telegram.Config     `yaml:"telegram"`
+	Ntfy         *ntfy.Config         `yaml:"ntfy"`
+	PagerDuty    *pagerduty.Config    `yaml:"pagerduty"`
+	Alertmanager *alertmanager.Config `yaml:"alertmanager"`
+	Grafana      *grafana.Config      `yaml:"grafana"`
+	Exec         *exec.Config         `yaml:"exec"`
+	File         *file.Config         `yaml:"file"`
+	Stdout       *stdout.Config       `yaml:"stdout"`
 }
 
 // webhookWait bounds the wait for the first byte of an answer; the channel's own timeout bounds the whole attempt and is at most this.
@@ -37,18 +62,80 @@ func terminalChannel() channelConfig {
 
 var channelName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 
-// kinds tells which kinds the entry states.
-func (c *channelConfig) kinds() []string {
-	var k []string
-	for _, x := range []struct {
-		on   bool
-		name string
-	}{{c.Email != nil, "email"}, {c.Webhook != nil, "webhook"}, {c.File != nil, "file"}, {c.Stdout != nil, "stdout"}} {
+// outside is what channels reach people through.
+type outside struct {
+	guard *guard
+	std   std
+	mail  email.People // who asked not to be written to, and which addresses do not exist
+}
+
+// kind is one kind of channel: whether the entry states it, its check, and its maker. h is nil for kinds that speak no HTTP.
+type kind struct {
+	name  string
+	on    bool
+	check func() strict.Faults
+	http  bool
+	build func(o outside, h *http.Client) (notifier.Channel, error)
+}
+
+// kinds is the table of kinds.
+func (c *channelConfig) kinds() []kind {
+	id := c.ID.Value
+	return []kind{
+		{"email", c.Email != nil, c.Email.Check, false, func(o outside, _ *http.Client) (notifier.Channel, error) {
+			return email.New(*c.Email, email.Options{ID: id, Dial: o.guard.dial, People: o.mail})
+		}},
+		{"webhook", c.Webhook != nil, c.Webhook.Check, true, func(_ outside, h *http.Client) (notifier.Channel, error) {
+			return webhook.New(*c.Webhook, webhook.Options{ID: id, Client: h})
+		}},
+		{"slack", c.Slack != nil, c.Slack.Check, true, func(_ outside, h *http.Client) (notifier.Channel, error) {
+			return slack.New(*c.Slack, slack.Options{ID: id, Client: h})
+		}},
+		{"mattermost", c.Mattermost != nil, c.Mattermost.Check, true, func(_ outside, h *http.Client) (notifier.Channel, error) {
+			return mattermost.New(*c.Mattermost, mattermost.Options{ID: id, Client: h})
+		}},
+		{"teams", c.Teams != nil, c.Teams.Check, true, func(_ outside, h *http.Client) (notifier.Channel, error) {
+			return teams.New(*c.Teams, teams.Options{ID: id, Client: h})
+		}},
+		{"discord", c.Discord != nil, c.Discord.Check, true, func(_ outside, h *http.Client) (notifier.Channel, error) {
+			return discord.New(*c.Discord, discord.Options{ID: id, Client: h})
+		}},
+		{"telegram", c.Telegram != nil, c.Telegram.Check, true, func(_ outside, h *http.Client) (notifier.Channel, error) {
+			return telegram.New(*c.Telegram, telegram.Options{ID: id, Client: h})
+		}},
+		{"ntfy", c.Ntfy != nil, c.Ntfy.Check, true, func(_ outside, h *http.Client) (notifier.Channel, error) {
+			return ntfy.New(*c.Ntfy, ntfy.Options{ID: id, Client: h})
+		}},
+		{"pagerduty", c.PagerDuty != nil, c.PagerDuty.Check, true, func(_ outside, h *http.Client) (notifier.Channel, error) {
+			return pagerduty.New(*c.PagerDuty, pagerduty.Options{ID: id, Client: h})
+		}},
+		{"alertmanager", c.Alertmanager != nil, c.Alertmanager.Check, true, func(_ outside, h *http.Client) (notifier.Channel, error) {
+			return alertmanager.New(*c.Alertmanager, alertmanager.Options{ID: id, Client: h})
+		}},
+		{"grafana", c.Grafana != nil, c.Grafana.Check, true, func(_ outside, h *http.Client) (notifier.Channel, error) {
+			return grafana.New(*c.Grafana, grafana.Options{ID: id, Client: h})
+		}},
+		{"exec", c.Exec != nil, c.Exec.Check, false, func(outside, *http.Client) (notifier.Channel, error) {
+			return exec.New(*c.Exec, exec.Options{ID: id})
+		}},
+		{"file", c.File != nil, c.File.Check, false, func(outside, *http.Client) (notifier.Channel, error) {
+			return file.New(*c.File, file.Options{ID: id})
+		}},
+		{"stdout", c.Stdout != nil, c.Stdout.Check, false, func(o outside, _ *http.Client) (notifier.Channel, error) {
+			return stdout.New(*c.Stdout, stdout.Options{ID: id, Writer: o.std.out, Terminal: o.std.terminal(), NoColor: os.Getenv("NO_COLOR") != ""})
+		}},
+	}
+}
+
+// kind gives the kind that the entry states; n tells how many it states, and only 1 is right.
+func (c *channelConfig) kind() (k kind, names []string, n int) {
+	for _, x := range c.kinds() {
+		names = append(names, x.name)
 		if x.on {
-			k = append(k, x.name)
+			k, n = x, n+1
 		}
 	}
-	return k
+	return k, names, n
 }
 
 func (c *config) checkChannels(path string) strict.Faults {
@@ -67,83 +154,87 @@ func (c *config) checkChannels(path string) strict.Faults {
 			faults.Add(ch.ID.Pos, "give each channel its own id", "channel id %q stands twice, first at line %d", ch.ID.Value, first.Line)
 		}
 		seen[ch.ID.Value] = at
-		if k := ch.kinds(); len(k) != 1 {
-			faults.Add(at, "write exactly one of email, webhook, file, stdout", "channel %q states %d kinds", ch.ID.Value, len(k))
-			continue
-		}
-		if len(ch.Schedule) > 0 && ch.Schedule[0] != 0 {
-			faults.Add(at, "begin with 0s: the first attempt goes at once", "schedule of channel %q begins with %s", ch.ID.Value, ch.Schedule[0])
-		}
-		more := ch.check()
-		if more.Err() == nil {
-			if _, err := ch.build(newGuard(nil), std{out: io.Discard}); err != nil {
-				next := "mend what it names"
-				if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
-					next = "create the file, readable by this user"
-				}
-				more.Add(at, next, "%s", err)
-			}
-		}
-		faults = append(faults, more...)
+		faults = append(faults, c.checkChannel(ch, at)...)
 	}
 	return faults
 }
 
-func (c *channelConfig) check() strict.Faults {
-	switch {
-	case c.Email != nil:
-		return c.Email.Check()
-	case c.Webhook != nil:
-		return c.Webhook.Check()
-	case c.File != nil:
-		return c.File.Check()
+func (c *config) checkChannel(ch *channelConfig, at strict.Pos) strict.Faults {
+	var faults strict.Faults
+	k, names, n := ch.kind()
+	if n != 1 {
+		faults.Add(at, "write exactly one of "+strings.Join(names, ", "), "channel %q states %d kinds", ch.ID.Value, n)
+		return faults
 	}
-	return c.Stdout.Check()
+	if len(ch.Schedule) > 0 && ch.Schedule[0] != 0 {
+		faults.Add(at, "begin with 0s: the first attempt goes at once", "schedule of channel %q begins with %s", ch.ID.Value, ch.Schedule[0])
+	}
+	if ch.Exec != nil && !c.AllowExec {
+		faults.Add(at, "write allow_exec: true at the top of this file if programs may be run", "channel %q runs a program", ch.ID.Value)
+	}
+	more := k.check()
+	if more.Err() == nil {
+		if _, err := ch.build(k, outside{guard: newGuard(nil), std: std{out: io.Discard}}); err != nil {
+			next := "mend what it names"
+			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+				next = "create the file, readable by this user"
+			}
+			more.Add(at, next, "%s", err)
+		}
+	}
+	return append(faults, more...)
 }
 
-// resolveChannels makes every path in the channels start at the file's folder.
+// resolveChannels makes every path in the channels start at the file's folder: the keys named *_file, references to files, and path.
 func (c *config) resolveChannels() {
-	text := func(ts ...*strict.Text) {
-		for _, t := range ts {
-			t.Value = c.path(t.Value)
-		}
-	}
-	secret := func(r *notifier.SecretRef) {
-		if r.Kind == "file" {
-			r.Name = c.path(r.Name)
-		}
-	}
 	for i := range c.Channels {
-		ch := &c.Channels[i]
-		if e := ch.Email; e != nil {
-			text(&e.CAFile, &e.PasswordFile)
-			secret(&e.Password)
-			if e.Templates != nil {
-				text(&e.Templates.Subject, &e.Templates.Text, &e.Templates.HTML)
-			}
-			if e.DKIM != nil {
-				text(&e.DKIM.KeyFile)
+		c.resolve(reflect.ValueOf(&c.Channels[i]))
+		if e := c.Channels[i].Email; e != nil && e.Templates != nil {
+			for _, t := range []*strict.Text{&e.Templates.Subject, &e.Templates.Text, &e.Templates.HTML} {
+				t.Value = c.path(t.Value)
 			}
 		}
-		if w := ch.Webhook; w != nil {
-			text(&w.URLFile, &w.SecretFile)
-			secret(&w.Secret)
-			for i := range w.Secrets {
-				secret(&w.Secrets[i])
-			}
+	}
+}
+
+func (c *config) resolve(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			c.resolve(v.Elem())
 		}
-		if f := ch.File; f != nil {
-			text(&f.Path)
+	case reflect.Slice:
+		for i := range v.Len() {
+			c.resolve(v.Index(i))
+		}
+	case reflect.Struct:
+		if r, ok := v.Addr().Interface().(*notifier.SecretRef); ok && r.Kind == "file" {
+			r.Name = c.path(r.Name)
+			return
+		}
+		for i := range v.NumField() {
+			f, key := v.Field(i), v.Type().Field(i).Tag.Get("yaml")
+			if !v.Type().Field(i).IsExported() {
+				continue
+			}
+			if t, ok := f.Addr().Interface().(*strict.Text); ok {
+				if key == "path" || strings.HasSuffix(key, "_file") {
+					t.Value = c.path(t.Value)
+				}
+			} else if key != "" {
+				c.resolve(f)
+			}
 		}
 	}
 }
 
 // buildChannels makes every configured channel. All of them reach the network through the guard.
-func (c *config) buildChannels(g *guard, s std) ([]notifier.Channel, error) {
+func (c *config) buildChannels(o outside) ([]notifier.Channel, error) {
 	var out []notifier.Channel
 	for i := range c.Channels {
 		ch := &c.Channels[i]
-		n, err := ch.build(g, s)
+		k, _, _ := ch.kind()
+		n, err := ch.build(k, o)
 		if err != nil {
 			return nil, fmt.Errorf("channel %s: %w", ch.ID.Value, err)
 		}
@@ -155,19 +246,13 @@ func (c *config) buildChannels(g *guard, s std) ([]notifier.Channel, error) {
 	return out, nil
 }
 
-func (c *channelConfig) build(g *guard, s std) (notifier.Channel, error) {
-	switch id := c.ID.Value; {
-	case c.Email != nil:
-		return email.New(*c.Email, email.Options{ID: id, Dial: g.dial})
-	case c.Webhook != nil:
-		h, err := g.client("", webhookWait)
-		if err != nil {
-			return notifier.Channel{}, err
-		}
-		return webhook.New(*c.Webhook, webhook.Options{ID: id, Client: h})
-	case c.File != nil:
-		return file.New(*c.File, file.Options{ID: id})
-	default:
-		return stdout.New(*c.Stdout, stdout.Options{ID: id, Writer: s.out, Terminal: s.terminal(), NoColor: os.Getenv("NO_COLOR") != ""})
+func (c *channelConfig) build(k kind, o outside) (notifier.Channel, error) {
+	if !k.http {
+		return k.build(o, nil)
 	}
+	h, err := o.guard.client(c.CAFile.Value, webhookWait)
+	if err != nil {
+		return notifier.Channel{}, err
+	}
+	return k.build(o, h)
 }

@@ -14,6 +14,7 @@ import (
 
 	"tocsin/news/strict"
 	"tocsin/notifier"
+	"tocsin/notifier/feed"
 )
 
 // config is tocsin.yaml: the operator's file. Each room owns its part; this struct only composes them.
@@ -26,6 +27,8 @@ type config struct {
 	Matcher  matcherConfig   `yaml:"matcher"`
 	Notifier notifier.Config `yaml:"notifier"`
 	Channels []channelConfig `yaml:"channels"`
+	// AllowExec lets channels of kind exec run programs on this machine.
+	AllowExec bool `yaml:"allow_exec"`
 
 	dir string // folder of the file; relative paths in it start there
 }
@@ -38,6 +41,7 @@ type logConfig struct {
 type httpConfig struct {
 	strict.Pos
 	Listen strict.Text `yaml:"listen"`
+	Feeds  feed.Config `yaml:"feeds"` // alerts as RSS, Atom and JSON Feed
 }
 
 type busConfig struct {
@@ -120,6 +124,7 @@ func loadConfig(path string) (config, strict.Faults) {
 	}
 	c.fillChannels()
 	c.resolveChannels()
+	c.HTTP.Feeds.TokenFile.Value = c.path(c.HTTP.Feeds.TokenFile.Value)
 	faults = append(faults, c.check(path)...)
 	return c, faults.Sort()
 }
@@ -175,6 +180,12 @@ func (c *config) check(path string) strict.Faults {
 	}
 	if c.Fetcher.Workers < 1 || c.Matcher.Workers < 1 {
 		faults.Add(strict.Pos{File: path}, "write 1 or more", "workers must be positive")
+	}
+	faults = append(faults, c.HTTP.Feeds.Check()...)
+	if t := c.HTTP.Feeds.TokenFile; t.Value != "" {
+		if _, err := notifier.FileRef(t).Read(); err != nil {
+			faults.Add(at(t.Pos), "create the file, readable by this user, or remove the key", "%s", err)
+		}
 	}
 	faults = append(faults, c.checkChannels(path)...)
 	return append(faults, c.Notifier.Check(c.channelIDs())...)

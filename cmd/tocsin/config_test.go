@@ -42,7 +42,7 @@ func TestReferenceExamples(t *testing.T) {
 			t.Errorf("example: %s", f.Error())
 		}
 	}
-	if len(c.Channels) != 4 || len(c.Notifier.Route.Routes) != 2 {
+	if len(c.Channels) != 14 || len(c.Notifier.Route.Routes) != 2 {
 		t.Errorf("%d channels and %d routes were read from the examples", len(c.Channels), len(c.Notifier.Route.Routes))
 	}
 }

@@ -99,6 +99,8 @@ func rootCommand(io std) *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
+	grouped("see", sendCommand(io), suppressedCommand(io))
+	grouped("lists", renderCommand(io))
 	grouped("run", runCommand(io), demoCommand(io), checkCommand(io), reloadCommand(io))
 	grouped("lists", matchCommand(io), explainCommand(io), scoreCommand(io), backtestCommand(io), schemaCommand(io), feedsCommand(io))
 	grouped("see", streamCommands(io)...)

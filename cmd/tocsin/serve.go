@@ -19,6 +19,7 @@ import (
 	"tocsin/news"
 	"tocsin/news/strict"
 	"tocsin/notifier"
+	"tocsin/notifier/feed"
 )
 
 // stopWithin bounds an ordered stop: what is unfinished then is unacknowledged and comes back at the next start.
@@ -39,6 +40,8 @@ type instance struct {
 	notify   *notifier.Notifier
 	index    atomic.Pointer[matcher.Index]
 	recent   *recent
+	feed     *feed.Feed
+	leave    http.Handler // what links to leave a list lead to
 	reload   *reloader
 	ready    atomic.Bool
 	began    time.Time
@@ -100,7 +103,7 @@ func open(ctx context.Context, cfg config, r roles, log *slog.Logger, out std) (
 		return nil, usage(errors.Join(broken, fmt.Errorf("feed lists are refused:\n%w", err)))
 	}
 	in.warn(append(lists.warnings, faults...))
-	if in.channels, err = cfg.buildChannels(in.guard, out); err != nil {
+	if err = in.buildDoors(); err != nil {
 		return nil, usage(err)
 	}
 	if in.listen, err = listen(ctx, cfg.HTTP.Listen.Value); err != nil {

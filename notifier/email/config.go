@@ -28,6 +28,8 @@ type Config struct {
 	Domain       strict.Text             `yaml:"domain"`   // in Message-ID, References and List-Id; the domain of From when not stated
 	Location     strict.Text             `yaml:"location"` // second time zone in the mail, as Asia/Karachi
 	Unsubscribe  strict.Text             `yaml:"unsubscribe_mailto"`
+	LeaveURL     strict.Text             `yaml:"unsubscribe_url"`      // public https address of this instance's /unsubscribe
+	LeaveKeyFile strict.Text             `yaml:"unsubscribe_key_file"` // at least 32 random bytes that sign the links
 	DKIM         *DKIM                   `yaml:"dkim"`
 	Templates    *notifier.TemplateFiles `yaml:"templates"`   // the operator's own, instead of the built-in ones
 	Concurrency  int                     `yaml:"concurrency"` // connections at the same time, 2 when not stated, at most 16
@@ -72,6 +74,7 @@ func (c *Config) Check() strict.Faults {
 	if c.Unsubscribe.Value != "" {
 		checkAddress(&fs, c.Unsubscribe, c.Pos, "unsubscribe_mailto")
 	}
+	c.checkLeave(&fs)
 	if c.Location.Value != "" {
 		if _, err := time.LoadLocation(c.Location.Value); err != nil {
 			fs.Add(c.Location.Pos, "write a name such as Asia/Karachi", "location %q is not known", c.Location.Value)
@@ -89,6 +92,36 @@ func (c *Config) Check() strict.Faults {
 		fs.Add(c.Pos, fmt.Sprintf("write 1 to %d", maxFlight), "concurrency %d is out of range", c.Concurrency)
 	}
 	return fs.Sort()
+}
+
+// checkLeave: RFC 8058 asks for https.
+func (c *Config) checkLeave(fs *strict.Faults) {
+	switch {
+	case c.LeaveURL.Value == "" && c.LeaveKeyFile.Value == "":
+		return
+	case c.LeaveURL.Value == "" || c.LeaveKeyFile.Value == "":
+		fs.Add(c.Pos, "write both, or none", "unsubscribe_url and unsubscribe_key_file belong together")
+		return
+	}
+	if err := notifier.CheckURL(c.LeaveURL.Value, false); err != nil {
+		fs.Add(c.LeaveURL.Pos, "write the public address of this instance, https://host/unsubscribe", "%s", err)
+	}
+}
+
+// Leaver gives what signs the channel's unsubscribe links, nil when it has none.
+func (c *Config) Leaver() (*Leaver, error) {
+	if c.LeaveURL.Value == "" {
+		return nil, nil
+	}
+	key, err := notifier.FileRef(c.LeaveKeyFile).Read()
+	if err != nil {
+		return nil, err
+	}
+	l, err := NewLeaver(key)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.LeaveKeyFile.Pos, err)
+	}
+	return l, nil
 }
 
 func (c *Config) checkServer(fs *strict.Faults) {

@@ -25,6 +25,8 @@ type Options struct {
 	ID   string
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error) // guarded
 
+	People People // who must not be written to; the zero value is nobody
+
 	// Waits for the server, as RFC 5321 4.5.3.2 asks when 0: 5 min for a command, 10 min for the answer to the text. A shorter wait
 	// for the latter makes duplicates.
 	CommandTimeout, DataTimeout time.Duration
@@ -61,6 +63,9 @@ func New(c Config, o Options) (notifier.Channel, error) {
 	if ch.Concurrency == 0 {
 		ch.Concurrency = defaultFlight
 	}
+	if o.People.Away != nil {
+		ch.Away = o.People.Away
+	}
 	for _, t := range c.To {
 		a, _ := mail.ParseAddress(t.Value) // checked above
 		ch.Recipients = append(ch.Recipients, a.Address)
@@ -73,7 +78,7 @@ func newSender(c *Config, o *Options) (*sender, error) {
 	from, _ := mail.ParseAddress(c.From.Value)
 	s := &sender{
 		dial: o.Dial, addr: net.JoinHostPort(host, port), mode: c.TLS.Value, hello: c.Hello.Value, from: from.Address, user: c.Username,
-		command: o.CommandTimeout, data: o.DataTimeout, tls: &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12},
+		people: o.People, command: o.CommandTimeout, data: o.DataTimeout, tls: &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12},
 	}
 	if s.hello == "" {
 		s.hello = domainOf(from)

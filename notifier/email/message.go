@@ -24,6 +24,8 @@ type maker struct {
 	names       map[string]string // of recipients, by address
 	domain      string
 	unsubscribe string
+	leave       *Leaver // nil: no link
+	leaveURL    string
 	loc         *time.Location
 	dkim        *dkim.SignOptions // nil: not signed
 	own         *notifier.UserTemplates
@@ -42,6 +44,11 @@ func newMaker(c *Config) (*maker, error) {
 	if c.Location.Value != "" {
 		m.loc, _ = time.LoadLocation(c.Location.Value)
 	}
+	var err error
+	if m.leave, err = c.Leaver(); err != nil {
+		return nil, err
+	}
+	m.leaveURL = c.LeaveURL.Value
 	if c.DKIM == nil {
 		return m, nil
 	}
@@ -53,8 +60,8 @@ func newMaker(c *Config) (*maker, error) {
 		Domain: c.DKIM.Domain.Value, Selector: c.DKIM.Selector.Value, Signer: key,
 		HeaderCanonicalization: dkim.CanonicalizationRelaxed, BodyCanonicalization: dkim.CanonicalizationRelaxed,
 		HeaderKeys: []string{
-			"From", "To", "Subject", "Date", "Message-ID", "In-Reply-To", "References", "List-Id", "List-Unsubscribe", "Auto-Submitted",
-			"MIME-Version", "Content-Type",
+			"From", "To", "Subject", "Date", "Message-ID", "In-Reply-To", "References", "List-Id", "List-Unsubscribe", "List-Unsubscribe-Post",
+			"Auto-Submitted", "MIME-Version", "Content-Type",
 		},
 	}
 	if m.dkim.Domain == "" {
@@ -164,9 +171,7 @@ func (m *maker) headers(msg *gomail.Msg, d *news.Delivery) error {
 		root := "<" + d.Story + "." + d.Watchlist + "@" + m.domain + ">"
 		h[gomail.HeaderReferences], h[gomail.HeaderInReplyTo] = root, root
 	}
-	if m.unsubscribe != "" {
-		h[gomail.HeaderListUnsubscribe] = "<mailto:" + m.unsubscribe + "?subject=" + url.PathEscape("unsubscribe "+d.Watchlist) + ">"
-	}
+	m.leaving(h, d)
 	if d.Severity >= news.SeverityHigh {
 		h[gomail.HeaderImportance] = "high"
 	}
@@ -177,6 +182,21 @@ func (m *maker) headers(msg *gomail.Msg, d *news.Delivery) error {
 		msg.SetGenHeader(k, v)
 	}
 	return nil
+}
+
+// leaving adds the ways to leave the list: one click over https (RFC 8058) and a mail (RFC 2369).
+func (m *maker) leaving(h map[gomail.Header]string, d *news.Delivery) {
+	var ways []string
+	if m.leave != nil {
+		ways = append(ways, "<"+m.leave.link(m.leaveURL, d.Recipient, d.Watchlist)+">")
+		h["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+	}
+	if m.unsubscribe != "" {
+		ways = append(ways, "<mailto:"+m.unsubscribe+"?subject="+url.PathEscape("unsubscribe "+d.Watchlist)+">")
+	}
+	if len(ways) > 0 {
+		h[gomail.HeaderListUnsubscribe] = strings.Join(ways, ", ")
+	}
 }
 
 // encoding is the shorter of the two for a text.

@@ -30,6 +30,7 @@ type sender struct {
 	password      notifier.Secret
 	secrets       []string
 	command, data time.Duration
+	people        People
 }
 
 const (
@@ -48,6 +49,9 @@ type failure struct {
 func (s *sender) send(ctx context.Context, d *news.Delivery) notifier.Result {
 	ctx, stop := context.WithTimeout(ctx, dialTimeout+6*s.command+s.data)
 	defer stop()
+	if r, away := s.away(ctx, d); away {
+		return r
+	}
 	said, f := s.deliver(ctx, d)
 	if f == nil {
 		return notifier.Result{Verdict: notifier.Delivered, Status: "250 " + notifier.Redact(said, s.secrets...), ProviderID: queueID(said)}
@@ -55,10 +59,39 @@ func (s *sender) send(ctx context.Context, d *news.Delivery) notifier.Result {
 	status := f.err.Error()
 	if e := (*smtp.SMTPError)(nil); errors.As(f.err, &e) {
 		status = reply(e)
+		if f.verdict == notifier.Permanent && e.Code == 550 && e.EnhancedCode == (smtp.EnhancedCode{5, 1, 1}) {
+			status += s.bounced(ctx, d.Recipient, notifier.Redact(status, s.secrets...))
+		}
 	}
 	return notifier.Result{
 		Verdict: f.verdict, Status: notifier.Redact(status, s.secrets...), Ambiguous: f.ambiguous, Alive: f.alive,
 	}
+}
+
+// away stops a delivery that was planned before its recipient left. When the list cannot be read the delivery waits.
+func (s *sender) away(ctx context.Context, d *news.Delivery) (notifier.Result, bool) {
+	if s.people.Away == nil {
+		return notifier.Result{}, false
+	}
+	reason, err := s.people.Away(ctx, d.Recipient, d.Watchlist)
+	switch {
+	case err != nil:
+		return notifier.Result{Status: "the list of who wants no mail cannot be read: " + err.Error(), Alive: true}, true
+	case reason != "":
+		return notifier.Result{Verdict: notifier.Permanent, Status: "not sent: " + reason}, true
+	}
+	return notifier.Result{}, false
+}
+
+// bounced notes an address that does not exist, and says so in the status.
+func (s *sender) bounced(ctx context.Context, address, status string) string {
+	if s.people.Bounced == nil {
+		return ""
+	}
+	if err := s.people.Bounced(ctx, address, status); err != nil {
+		return " (the address could not be put on the suppression list: " + err.Error() + ")"
+	}
+	return " (the address is on the suppression list now)"
 }
 
 func (s *sender) deliver(ctx context.Context, d *news.Delivery) (said string, f *failure) {
