@@ -4,7 +4,7 @@ FUZZTIME ?= 5s
 BENCH    ?= .
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
-.PHONY: help build test race vet fmt lint fuzz bench e2e image ci clean
+.PHONY: help build test race vet fmt lint fuzz bench e2e soak image ci clean
 
 help:
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1	/p' Makefile
@@ -36,6 +36,9 @@ bench: ## benchmarks whose name matches BENCH; TOCSIN_DATA=folder brings the dat
 
 e2e: ## the program against its simulated newsroom
 	go run ./cmd/tocsin demo --for 45s
+
+soak: ## 100,000 deliveries, 30 kills, receivers that fail three times in ten: about an hour
+	TOCSIN_SOAK=1 go test ./cmd/tocsin -run '^TestChaos$$' -v -timeout 3h
 
 image: ## the container image tocsin:dev
 	docker build -f deploy/Dockerfile --build-arg VERSION=$(VERSION) -t tocsin:dev .
