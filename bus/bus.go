@@ -231,10 +231,7 @@ func (b *Bus) shutdown(ctx context.Context) error {
 	}
 	b.loops.Wait()
 	if b.srv != nil {
-		// Out of time or not: a server that is left running would keep the directory.
-		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-		defer cancel()
-		errs = append(errs, b.srv.stop(end))
+		errs = append(errs, b.srv.stop()) // out of time or not: a server that is left running would keep the directory
 	}
 	if b.metrics != nil {
 		b.metrics.unregister()

@@ -25,7 +25,10 @@ const (
 	ackBudget    = 10 * time.Second
 	ackAttempt   = 2 * time.Second
 	firstNakWait = time.Second
-	resubscribe  = time.Second // before a subscription that broke off is made again
+
+	// Before a subscription that broke off is made again; doubling up to the second.
+	resubscribe    = time.Second
+	maxResubscribe = 15 * time.Second
 )
 
 // Meta tells where a message was read from.
@@ -43,17 +46,17 @@ type Meta struct {
 // letter, unless the error comes from the bus itself or from the end of a context. What cannot be decoded becomes a dead letter at once.
 // The context of h carries the message's trace, and outlives ctx by Options.Grace.
 func (b *Bus) ConsumeItems(ctx context.Context, workers int, h func(context.Context, news.Item, Meta) error) error {
-	return consume(ctx, b, consumers[1], workers, intake[news.Item]{news.Decode[news.Item], func(v *news.Item) string { return v.ID }, h})
+	return consume(ctx, b, specOf(StageMatcher), workers, intake[news.Item]{news.Decode[news.Item], func(v *news.Item) string { return v.ID }, h})
 }
 
 // ConsumeMatches hands matches to h, as ConsumeItems does. One process at a time gets them: another takes over when it goes.
 func (b *Bus) ConsumeMatches(ctx context.Context, workers int, h func(context.Context, news.Match, Meta) error) error {
-	return consume(ctx, b, consumers[2], workers, intake[news.Match]{news.Decode[news.Match], func(v *news.Match) string { return v.ID }, h})
+	return consume(ctx, b, specOf(StageNotifier), workers, intake[news.Match]{news.Decode[news.Match], func(v *news.Match) string { return v.ID }, h})
 }
 
 // ConsumeAlerts hands alerts to h, as ConsumeMatches does.
 func (b *Bus) ConsumeAlerts(ctx context.Context, workers int, h func(context.Context, news.Alert, Meta) error) error {
-	return consume(ctx, b, consumers[3], workers, intake[news.Alert]{news.Decode[news.Alert], func(v *news.Alert) string { return v.ID }, h})
+	return consume(ctx, b, specOf(StageRouter), workers, intake[news.Alert]{news.Decode[news.Alert], func(v *news.Alert) string { return v.ID }, h})
 }
 
 // ConsumeDeliveries hands the due deliveries of one channel to h, as ConsumeItems does, but never gives one up: that is for h to decide.
@@ -68,7 +71,7 @@ func (b *Bus) ConsumeDeliveries(ctx context.Context, channel string, workers int
 // ConsumeDue hands the ids of feeds whose poll is due to h, as ConsumeItems does, but never gives one up: that would end the feed in silence.
 // h arms the next poll with ArmFetch before it returns nil; a feed whose handler does not is polled no more.
 func (b *Bus) ConsumeDue(ctx context.Context, workers int, h func(ctx context.Context, feedID string) error) error {
-	return consume(ctx, b, consumers[0], workers, intake[string]{
+	return consume(ctx, b, specOf(StageFetcher), workers, intake[string]{
 		decodeFeedID, func(v *string) string { return *v },
 		func(ctx context.Context, id string, _ Meta) error { return h(ctx, id) },
 	})
@@ -107,10 +110,14 @@ func consume[T any](ctx context.Context, b *Bus, spec consumerSpec, workers int,
 	defer leave()
 	p := &puller[T]{b: b, spec: spec, in: in, slots: make(chan struct{}, max(workers, 1)), excused: excuses{n: map[uint64]uint64{}}}
 	b.metrics.progress.WithLabelValues(spec.stage).SetToCurrentTime()
-	for ctx.Err() == nil {
+	for wait := resubscribe; ctx.Err() == nil; wait = min(2*wait, maxResubscribe) {
+		began := time.Now()
 		if err := p.pull(ctx); err != nil && ctx.Err() == nil {
+			if time.Since(began) > maxResubscribe {
+				wait = resubscribe // it had worked for a while
+			}
 			b.log.Warn("subscription broke off, starting again", "component", "bus", "reason", spec.name, "err", err)
-			sleep(ctx, resubscribe)
+			sleep(ctx, wait)
 		}
 	}
 	p.busy.Wait()

@@ -20,6 +20,7 @@ const (
 
 	// Recovery of a large store takes seconds (1M messages: 0.2 s, with as many Msg-Ids in their window after a kill 5 s).
 	startBudget = 2 * time.Minute
+	haltBudget  = 10 * time.Second
 
 	// A restart after a write error only helps when there is room for more than the message that met it.
 	restartRoom = 8 << 20
@@ -106,11 +107,11 @@ func (e *embedded) start(ctx context.Context) error {
 	select {
 	case <-started:
 	case <-ctx.Done():
-		srv.Shutdown()
+		halt(srv)
 		return e.startFault(fmt.Errorf("not ready in time: %w", ctx.Err()))
 	}
 	if e.logs.lastFatal() != "" || !srv.ReadyForConnections(10*time.Second) || !srv.JetStreamEnabled() {
-		srv.Shutdown()
+		halt(srv)
 		return e.startFault(errors.New("it did not get ready"))
 	}
 	e.mu.Lock()
@@ -146,22 +147,28 @@ func (e *embedded) server() *server.Server {
 	return e.srv
 }
 
-// stop shuts the server down and gives the directory free. When the server does not end within ctx the lock stays: it ends with the process.
-func (e *embedded) stop(ctx context.Context) error {
-	if srv := e.server(); srv != nil {
-		srv.Shutdown()
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			srv.WaitForShutdown()
-		}()
-		select {
-		case <-done:
-		case <-ctx.Done():
-			return fmt.Errorf("shut down embedded server: %w", ctx.Err())
-		}
+// stop shuts the server down and gives the directory free. When the server does not end in time the lock stays: it ends with the process.
+func (e *embedded) stop() error {
+	if srv := e.server(); srv != nil && !halt(srv) {
+		return errors.New("the embedded server does not shut down")
 	}
 	return e.lock.Unlock()
+}
+
+// halt shuts a server down and waits until it has ended, within its budget.
+func halt(srv *server.Server) bool {
+	srv.Shutdown()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		srv.WaitForShutdown()
+	}()
+	select {
+	case <-done:
+		return true
+	case <-time.After(haltBudget):
+		return false
+	}
 }
 
 // kick asks the doctor to look now.
@@ -302,14 +309,13 @@ func (e *embedded) restart(ctx context.Context, why string) {
 	e.care.Lock()
 	defer e.care.Unlock()
 	began := time.Now()
+	if srv := e.server(); srv != nil && !halt(srv) {
+		e.log.Error("embedded server does not shut down, so it cannot restart", "component", "bus", "reason", why)
+		return
+	}
 	e.mu.Lock()
-	srv := e.srv
 	e.srv = nil
 	e.mu.Unlock()
-	if srv != nil {
-		srv.Shutdown()
-		srv.WaitForShutdown()
-	}
 	if ctx.Err() != nil {
 		return
 	}

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -97,6 +98,11 @@ var consumers = []consumerSpec{
 	{stream: streamItems, name: "matcher", stage: StageMatcher, ackWait: 30 * time.Second, maxAckPending: 1000, giveUp: 5},
 	{stream: streamMatches, name: "notifier", stage: StageNotifier, ackWait: 30 * time.Second, maxAckPending: 1000, pinned: true, giveUp: 5},
 	{stream: streamAlerts, name: "router", stage: StageRouter, ackWait: 30 * time.Second, maxAckPending: 1000, pinned: true, giveUp: 5},
+}
+
+// specOf is the consumer of a stage other than StageChannel.
+func specOf(stage string) consumerSpec {
+	return consumers[slices.IndexFunc(consumers, func(c consumerSpec) bool { return c.stage == stage })]
 }
 
 // channelSpec is the consumer of one channel.
