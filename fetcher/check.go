@@ -2,7 +2,6 @@ package fetcher
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"tocsin/news"
@@ -22,37 +21,17 @@ type CheckResult struct {
 	Newest  time.Time // of the items' dates
 	Notes   []string  // what was mended
 	Dropped int
+	Hub     string // WebSub hub, "" without one
 	Took    time.Duration
 }
 
 // Check makes one polite GET of the feed without any state and reads what comes. Of o only Client, UserAgent, Denied and Now are used.
 func Check(ctx context.Context, o Options, feed Feed) CheckResult {
-	o.defaults()
-	r := CheckResult{Feed: feed}
-	setIfZero(&r.Feed.ID, news.FeedID(feed.first()))
-	start := o.Now()
-	err := r.check(ctx, newFetcher(o))
-	r.Took = o.Now().Sub(start)
-	if err != nil {
-		r.Fault = asFault(err)
-	}
-	return r
+	return NewChecker(o).Check(ctx, feed)
 }
 
-func (r *CheckResult) check(ctx context.Context, f *Fetcher) error {
-	client, err := f.client(&r.Feed)
-	if err != nil {
-		return fault(ReasonTLS, "%s", short(err.Error(), 200))
-	}
-	a, err := f.get.get(ctx, client, &r.Feed, r.Feed.URL, validators{})
-	if err != nil {
-		var fl *Fault
-		if errors.As(err, &fl) {
-			return fl
-		}
-		return fault(ReasonTimeout, "%s", short(err.Error(), 200))
-	}
-	defer a.release()
+// read takes the answer apart.
+func (r *CheckResult) read(f *Fetcher, a *answer) error {
 	r.Status, r.URL = a.status, redactURL(a.url)
 	if a.adopt != "" {
 		r.Moved = redact(a.adopt)
@@ -67,11 +46,12 @@ func (r *CheckResult) check(ctx context.Context, f *Fetcher) error {
 		return err
 	}
 	r.Kind, r.Title, r.Lang, r.Notes, r.Dropped = res.Kind, titleText(res.Title, false), primary(res.Lang), res.Degraded, res.Dropped
-	r.Items = res.Items(&doc)
-	for i := range r.Items {
-		if t := r.Items[i].Published; t.After(r.Newest) {
-			r.Newest = t
-		}
+	if r.Feed.Insecure {
+		r.Notes = append(r.Notes, "certificates are not verified")
 	}
+	r.Hub, _ = linkHeader(a.header, a.url)
+	r.Hub = first(r.Hub, res.Hub)
+	r.Items = res.Items(&doc)
+	r.Newest = newestOf(r.Items)
 	return nil
 }

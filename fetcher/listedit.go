@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"tocsin/news"
-	"tocsin/news/strict"
 )
 
 var (
@@ -55,9 +54,10 @@ func AppendFeeds(name string, data []byte, feeds ...Feed) ([]byte, error) {
 
 func emptyFeeds(data []byte) bool { return feedsKey.Match(data) }
 
-// RemoveFeed takes the feed that stands at a line out of a YAML feed list, with the comment lines directly above it left alone. Every other byte
-// stays. The edit is read back as in AppendFeeds.
-func RemoveFeed(name string, data []byte, at strict.Pos) ([]byte, error) {
+// RemoveFeed takes a feed out of the YAML feed list that it was read from, by its place and its address. Every other byte stays, comment lines
+// above it too. The edit is read back as in AppendFeeds.
+func RemoveFeed(name string, data []byte, f Feed) ([]byte, error) {
+	at := f.Pos
 	old, faults := readYAML(name, data)
 	if err := faults.Err(); err != nil {
 		return nil, err
@@ -65,7 +65,7 @@ func RemoveFeed(name string, data []byte, at strict.Pos) ([]byte, error) {
 	var kept []string
 	gone := -1
 	for i := range old {
-		if old[i].Line == at.Line && old[i].Col == at.Col {
+		if old[i].Line == at.Line && old[i].Col == at.Col && strings.TrimSpace(old[i].URL) == f.URL {
 			gone = i
 			continue
 		}

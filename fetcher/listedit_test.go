@@ -75,29 +75,29 @@ func TestRemovingTakesOneEntryAndNothingElse(t *testing.T) {
 		if faults.Err() != nil {
 			t.Fatal(faults)
 		}
-		var pos strict.Pos
+		var gone Feed
 		for _, f := range feeds {
 			if f.URL == url {
-				pos = f.Pos
+				gone = f
 			}
 		}
-		out, err := RemoveFeed("list.yaml", []byte(listText), pos)
+		out, err := RemoveFeed("list.yaml", []byte(listText), gone)
 		if err != nil || string(out) != want {
 			t.Errorf("%s: %v\n%s", url, err, out)
 		}
 	}
 	one := "feeds: # all of them\n  - url: https://a.example/rss\n"
 	feeds, _ := readYAML("l", []byte(one))
-	out, err := RemoveFeed("l", []byte(one), feeds[0].Pos)
+	out, err := RemoveFeed("l", []byte(one), feeds[0])
 	if err != nil || !strings.HasPrefix(string(out), "feeds: []") || !strings.Contains(string(out), "# all of them") {
 		t.Errorf("%q, %v", out, err)
 	}
 	flow := "feeds: [{url: https://a.example/rss}, {url: https://b.example/rss}]\n"
 	feeds, _ = readYAML("l", []byte(flow))
-	if out, err := RemoveFeed("l", []byte(flow), feeds[0].Pos); err == nil {
+	if out, err := RemoveFeed("l", []byte(flow), feeds[0]); err == nil {
 		t.Errorf("became %q", out)
 	}
-	if _, err := RemoveFeed("l", []byte(flow), strict.Pos{Line: 9, Col: 9}); err == nil {
+	if _, err := RemoveFeed("l", []byte(flow), Feed{URL: "https://a.example/rss", Pos: strict.Pos{Line: 9, Col: 9}}); err == nil {
 		t.Error("a place without feed was removed")
 	}
 }

@@ -36,6 +36,8 @@ func (in *instance) handler() http.Handler {
 	mux.HandleFunc("GET /api/v1/matches", func(w http.ResponseWriter, r *http.Request) { stream(w, r, in.bus.ReadMatches) })
 	mux.HandleFunc("GET /api/v1/alerts", func(w http.ResponseWriter, r *http.Request) { stream(w, r, in.bus.ReadAlerts) })
 	mux.HandleFunc("GET /api/v1/feeds", in.serveFeeds)
+	mux.HandleFunc("GET /api/v1/feeds/show", in.serveFeedShow)
+	mux.HandleFunc("POST /api/v1/feeds/poll", in.serveFeedPoll)
 	mux.HandleFunc("GET /api/v1/status", in.serveStatus)
 	mux.HandleFunc("GET /api/v1/watchlists", in.serveWatchlists)
 	mux.HandleFunc("GET /api/v1/why", in.serveWhy)

@@ -61,6 +61,7 @@ type fetcherConfig struct {
 	Workers       int           `yaml:"workers"`
 	MinInterval   time.Duration `yaml:"min_interval"`
 	HostGap       time.Duration `yaml:"host_gap"`
+	WebSub        *websubConfig `yaml:"websub"`
 }
 
 type matcherConfig struct {
@@ -178,6 +179,7 @@ func (c *config) check(path string) strict.Faults {
 			faults.Add(at(t.Pos), "create the file, readable by this user, or remove the key", "cannot read %s: %s", t.Value, cause(err))
 		}
 	}
+	faults = append(faults, c.Fetcher.WebSub.check(c, at)...)
 	if c.Fetcher.Workers < 1 || c.Matcher.Workers < 1 {
 		faults.Add(strict.Pos{File: path}, "write 1 or more", "workers must be positive")
 	}

@@ -32,6 +32,7 @@ type feedRow struct {
 	Kind        string    `json:"kind,omitempty"`
 	Adopted     string    `json:"adopted,omitempty"`
 	Notes       []string  `json:"notes,omitempty"`
+	Insecure    bool      `json:"insecure,omitempty"`
 }
 
 // feedRows are the feeds with what needs a look first.
@@ -41,16 +42,20 @@ func (in *instance) feedRows(ctx context.Context) ([]feedRow, error) {
 		return nil, err
 	}
 	rows := make([]feedRow, len(all))
-	for i, f := range all {
-		rows[i] = feedRow{
-			ID: f.Feed.ID, URL: f.Feed.URL, Outlet: f.Feed.Outlet, Lang: f.Feed.Lang, Country: f.Feed.Country,
-			State: f.State, Reason: string(f.Reason), Error: f.LastError, Status: f.LastStatus, Since: f.Since,
-			LastTry: f.LastTry, LastSuccess: f.LastSuccess, LastItem: f.LastItem, Next: f.Next, Failures: f.Failures,
-			Interval: f.Interval.Seconds(), Expected: f.Expected.Seconds(), Items: f.Items, Lost: f.Lost,
-			Kind: f.Kind, Adopted: f.Adopted, Notes: f.Notes,
-		}
+	for i := range all {
+		rows[i] = rowOf(&all[i])
 	}
 	order := []string{fetcher.StateDead, fetcher.StateFailing, fetcher.StateLate, fetcher.StateNew, fetcher.StateLive, fetcher.StatePaused}
 	slices.SortStableFunc(rows, func(a, b feedRow) int { return slices.Index(order, a.State) - slices.Index(order, b.State) })
 	return rows, nil
+}
+
+func rowOf(f *fetcher.FeedStatus) feedRow {
+	return feedRow{
+		ID: f.Feed.ID, URL: f.Feed.URL, Outlet: f.Feed.Outlet, Lang: f.Feed.Lang, Country: f.Feed.Country,
+		State: f.State, Reason: string(f.Reason), Error: f.LastError, Status: f.LastStatus, Since: f.Since,
+		LastTry: f.LastTry, LastSuccess: f.LastSuccess, LastItem: f.LastItem, Next: f.Next, Failures: f.Failures,
+		Interval: f.Interval.Seconds(), Expected: f.Expected.Seconds(), Items: f.Items, Lost: f.Lost,
+		Kind: f.Kind, Adopted: f.Adopted, Notes: f.Notes, Insecure: f.Feed.Insecure,
+	}
 }

@@ -2,12 +2,10 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -17,8 +15,9 @@ import (
 )
 
 func feedsCommand(s std) *cobra.Command {
-	c := &cobra.Command{Use: "feeds", Short: "List feeds, or ask each once whether it answers", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
-	c.AddCommand(feedsListCommand(s), feedsCheckCommand(s), feedsExportCommand(s))
+	c := &cobra.Command{Use: "feeds", Short: "List, show, find, add, remove, poll and check feeds", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	c.AddCommand(feedsListCommand(s), feedsShowCommand(s), feedsPollCommand(s), feedsCheckCommand(s), feedsDiscoverCommand(s),
+		feedsAddCommand(s), feedsRemoveCommand(s), feedsImportCommand(s), feedsExportCommand(s))
 	return c
 }
 
@@ -55,6 +54,9 @@ func printFeeds(s std, feeds []fetcher.Feed, format string) error {
 		enc.SetEscapeHTML(false)
 		for _, f := range feeds {
 			row := map[string]any{"id": f.ID, "outlet": f.Outlet, "lang": f.Lang, "country": f.Country, "url": f.URL}
+			if f.Insecure {
+				row["insecure"] = true
+			}
 			if err := enc.Encode(row); err != nil {
 				return err
 			}
@@ -63,7 +65,7 @@ func printFeeds(s std, feeds []fetcher.Feed, format string) error {
 	}
 	w := tabwriter.NewWriter(s.out, 0, 8, 2, ' ', 0)
 	for _, f := range feeds {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", f.ID, f.Lang, f.Country, f.Outlet, f.URL)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s%s\n", f.ID, f.Lang, f.Country, f.Outlet, f.URL, insecureWord(f.Insecure))
 	}
 	return w.Flush()
 }
@@ -94,7 +96,8 @@ func feedsLive(c *cobra.Command, s std, server, format string) error {
 	w := tabwriter.NewWriter(s.out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "FEED\tSTATE\tLANG\tOUTLET\tITEMS\tLAST SUCCESS\tNEXT\tREASON\tURL")
 	for _, r := range rows {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", r.ID, r.State, r.Lang, r.Outlet, r.Items, ago(r.LastSuccess), ahead(r.Next), r.Reason, r.URL)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s%s\n",
+			r.ID, r.State, r.Lang, r.Outlet, r.Items, ago(r.LastSuccess), ahead(r.Next), r.Reason, r.URL, insecureWord(r.Insecure))
 	}
 	return w.Flush()
 }
@@ -148,96 +151,6 @@ func feedsExportCommand(s std) *cobra.Command {
 	return c
 }
 
-func feedsCheckCommand(s std) *cobra.Command {
-	var file string
-	var parallel int
-	c := &cobra.Command{
-		Use:     "check",
-		Short:   "Ask every feed once and say what it answered",
-		Long:    "Ask every configured feed once, politely, and print one line each: how many items it holds, or why it cannot be read. Exit status 1 if any cannot.",
-		Example: "  tocsin feeds check --config tocsin.yaml",
-		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, faults := loadConfig(file)
-			feeds, more := loadFeeds(&cfg)
-			if err := append(faults, more...).Err(); err != nil {
-				return usage(err)
-			}
-			allow, err := parseNetworks(cfg.networks())
-			if err != nil {
-				return usage(err)
-			}
-			g := newGuard(allow)
-			o := fetcher.Options{
-				Client:    func(f fetcher.Feed) (*http.Client, error) { return g.client(cfg.path(f.CAFile), 15*time.Second) },
-				UserAgent: userAgent(cfg.Fetcher.Contact),
-			}
-			return checkFeeds(c, s, o, feeds, parallel)
-		},
-	}
-	c.Flags().StringVar(&file, "config", "", "the operator's file, tocsin.yaml")
-	c.Flags().IntVar(&parallel, "parallel", 16, "feeds asked at the same time")
-	return c
-}
-
-func checkFeeds(c *cobra.Command, s std, o fetcher.Options, feeds []fetcher.Feed, parallel int) error {
-	ctx := c.Context()
-	todo := make(chan fetcher.Feed)
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	done, bad := 0, 0
-	for range max(1, parallel) {
-		wg.Go(func() {
-			for f := range todo {
-				r := fetcher.Check(ctx, o, f)
-				mu.Lock()
-				done++
-				if r.Fault != nil {
-					bad++
-				}
-				progress(s, done, len(feeds), "feeds asked")
-				fmt.Fprintf(s.out, "%-6s %-3s %-24s %s  %s\n", okWord(r.Fault == nil), f.Lang, f.Outlet, checkSummary(&r), f.URL)
-				mu.Unlock()
-			}
-		})
-	}
-	for _, f := range feeds {
-		if ctx.Err() != nil {
-			break
-		}
-		todo <- f
-	}
-	close(todo)
-	wg.Wait()
-	fmt.Fprintf(s.out, "%d of %d feeds can be read\n", done-bad, len(feeds))
-	if bad > 0 || done < len(feeds) {
-		return failed(errors.New("some feeds cannot be read"))
-	}
-	return nil
-}
-
-// checkSummary says in one line what a feed answered.
-func checkSummary(r *fetcher.CheckResult) string {
-	if r.Fault != nil {
-		return r.Fault.Error()
-	}
-	s := fmt.Sprintf("%d items, %s, newest %s", len(r.Items), r.Kind, ago(r.Newest))
-	if r.Moved != "" {
-		s += ", moved for good: write " + r.Moved + " into the list, and the old address as was:"
-	}
-	for _, n := range r.Notes {
-		s += ", " + n
-	}
-	return s
-}
-
-func okWord(ok bool) string {
-	if ok {
-		return "ok"
-	}
-	return "fails"
-}
-
 // progress draws a bar on the error stream when it is a terminal; the output stream stays clean for pipes.
 func progress(s std, done, all int, what string) {
 	if !(std{out: s.err}).terminal() || all == 0 {
@@ -250,4 +163,12 @@ func progress(s std, done, all int, what string) {
 		end = "\n"
 	}
 	fmt.Fprintf(s.err, "\r\033[K[%s%s] %d/%d %s%s", strings.Repeat("█", n), strings.Repeat("░", width-n), done, all, what, end)
+}
+
+// insecureWord marks a feed whose certificates are not verified, in every report.
+func insecureWord(insecure bool) string {
+	if insecure {
+		return "  NOT VERIFIED (insecure: true)"
+	}
+	return ""
 }

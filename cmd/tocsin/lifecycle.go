@@ -18,7 +18,7 @@ import (
 
 // run starts the stages and serves HTTP until ctx ends or a stage fails, then stops in order: not ready, stages, bus, HTTP last.
 func (in *instance) run(ctx context.Context) error {
-	srv := &http.Server{Handler: in.handler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	srv := &http.Server{Handler: in.withHubs(in.handler()), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
 	httpDone := make(chan error, 1)
 	go func() { httpDone <- srv.Serve(in.listen) }()
 	stagesCtx, stopStages := context.WithCancel(ctx)

@@ -60,7 +60,8 @@ func (in *instance) pipeline() []stage {
 	if in.roles.fetcher {
 		s = append(s,
 			stage{"fetcher", func(ctx context.Context) error { return in.bus.ConsumeDue(ctx, in.cfg.Fetcher.Workers, in.fetch.Poll) }},
-			stage{"reconciler", in.fetch.Run})
+			stage{"reconciler", in.fetch.Run},
+			stage{"network watch", in.watchNetwork})
 	}
 	if in.roles.matcher {
 		s = append(s, stage{"matcher", func(ctx context.Context) error {
@@ -191,9 +192,10 @@ func (in *instance) fetcherOptions(feeds []fetcher.Feed) fetcher.Options {
 	return fetcher.Options{
 		Feeds: feeds,
 		Client: func(f fetcher.Feed) (*http.Client, error) {
-			return in.guard.client(in.cfg.path(f.CAFile), 15*time.Second)
+			return in.guard.feedClient(&in.cfg, f)
 		},
 		UserAgent: userAgent(in.cfg.Fetcher.Contact),
+		WebSub:    in.cfg.Fetcher.WebSub.room(&in.cfg),
 		Publish:   discardDup(in.bus.PublishItem),
 		LoadState: state.Get,
 		SaveState: func(ctx context.Context, id string, data []byte, rev uint64) error {
@@ -201,7 +203,7 @@ func (in *instance) fetcherOptions(feeds []fetcher.Feed) fetcher.Options {
 			return err
 		},
 		Arm: in.bus.ArmFetch, Ensure: in.bus.EnsureFetch,
-		Workers: in.cfg.Fetcher.Workers, MinInterval: in.cfg.Fetcher.MinInterval, HostGap: in.cfg.Fetcher.HostGap,
+		Workers: in.cfg.Fetcher.Workers, MinInterval: in.cfg.Fetcher.MinInterval, HostGap: in.cfg.hostGap(),
 		Log: in.log.With("component", "fetcher"), Registerer: in.reg,
 	}
 }
