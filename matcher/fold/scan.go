@@ -48,18 +48,20 @@ func placed(start, end int, gap Gap) uint64 {
 	return uint64(start) | uint64(end-start)<<lenShift | uint64(gap)<<gapShift
 }
 
-// pairs reads words of up to seven letters that are written in two bytes each and fold to such (Arabic script, Cyrillic, Greek, Hebrew), the same
-// way as narrow.
+// pairs reads words whose letters are written in two bytes each and fold to such (Arabic script, Cyrillic, Greek, Hebrew), eight letters at once,
+// and one separator behind each.
 func (s *scanner) pairs() {
-	b, i, gap, dst := s.b, s.i, s.gap, s.dst
-	t := table
+	b, i, gap, dst, t := s.b, s.i, s.gap, s.dst, table
 	for i+sight <= len(b) {
-		x, y := binary.LittleEndian.Uint64(b[i:]), binary.LittleEndian.Uint64(b[i+8:])
-		e0, e1, e2, e3 := t.pairs[uint16(x)], t.pairs[uint16(x>>16)], t.pairs[uint16(x>>32)], t.pairs[x>>48]
-		e4, e5, e6, e7 := t.pairs[uint16(y)], t.pairs[uint16(y>>16)], t.pairs[uint16(y>>32)], t.pairs[y>>48]
-		are := e0>>16 | e1>>15&2 | e2>>14&4 | e3>>13&8 | e4>>12&16 | e5>>11&32 | e6>>10&64 | e7>>9&128
-		n := bits.TrailingZeros32(^are)
-		if n == 0 {
+		at, h := i, t.seed^mixWide
+		lo, hi, n := t.eight(b[at:])
+		for n == 8 && at+16+sight <= len(b) {
+			h = mix(h^lo, mixWord^hi)
+			at += 16
+			lo, hi, n = t.eight(b[at:])
+		}
+		end := at + 2*n
+		if end == i {
 			k := t.ascii[b[i]]
 			if k == 0 || k == beyond {
 				break
@@ -68,27 +70,35 @@ func (s *scanner) pairs() {
 			i++
 			continue
 		}
-		behind, skip := t.ascii[b[i+2*n]], 1
+		behind, skip := t.ascii[b[end]], 1
 		if behind == beyond {
-			behind, skip = s.behind(i + 2*n)
+			behind, skip = s.behind(end)
 		}
-		if n == 8 || behind == 0 && skip == 1 || behind == beyond {
+		if n == 8 || behind == 0 && skip == 1 || behind == beyond || end-i > maxLen {
 			break
 		}
-		lo := uint64(e0&0xFFFF) | uint64(e1&0xFFFF)<<16 | uint64(e2&0xFFFF)<<32 | uint64(e3)<<48
-		hi := uint64(e4&0xFFFF) | uint64(e5&0xFFFF)<<16 | uint64(e6&0xFFFF)<<32
-		lo &= 1<<(16*uint(n)) - 1
-		hi &= 1<<(16*uint(max(n-4, 0))) - 1
 		if len(dst) == cap(dst) {
 			dst = slices.Grow(dst, more)
 		}
 		dst = append(dst, Token{})
 		to := &dst[len(dst)-1]
-		to.Hash, to.Place = last(t.seed^mixWide, lo, hi, n), placed(i, i+2*n, gap)|wideBit
-		i += 2*n + skip
+		to.Hash, to.Place = last(h, lo, hi, n), placed(i, end, gap)|wideBit
+		i = end + skip
 		gap = Gap(behind)
 	}
 	s.i, s.gap, s.dst = i, gap, dst
+}
+
+// eight folds up to eight letters of two bytes each at the start of b, and tells how many there are.
+func (t *tables) eight(b []byte) (lo, hi uint64, n int) {
+	x, y := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
+	e0, e1, e2, e3 := t.pairs[uint16(x)], t.pairs[uint16(x>>16)], t.pairs[uint16(x>>32)], t.pairs[x>>48]
+	e4, e5, e6, e7 := t.pairs[uint16(y)], t.pairs[uint16(y>>16)], t.pairs[uint16(y>>32)], t.pairs[y>>48]
+	are := e0>>16 | e1>>15&2 | e2>>14&4 | e3>>13&8 | e4>>12&16 | e5>>11&32 | e6>>10&64 | e7>>9&128
+	n = bits.TrailingZeros32(^are)
+	lo = uint64(e0&0xFFFF) | uint64(e1&0xFFFF)<<16 | uint64(e2&0xFFFF)<<32 | uint64(e3)<<48
+	hi = uint64(e4&0xFFFF) | uint64(e5&0xFFFF)<<16 | uint64(e6&0xFFFF)<<32 | uint64(e7)<<48
+	return lo & t.letters[n&15], hi & t.letters[max(n-4, 0)], n
 }
 
 // behind looks at what is not ASCII at i, behind a word: the gap of a separator and its length, nothing for a character, or beyond when the word
@@ -177,35 +187,38 @@ func three(a, b, c uint32) uint32 {
 	return r
 }
 
-// word reads a word of any length and script. It is Hash, unit by unit, in registers.
-func (s *scanner) word() {
-	b, runes, i := s.b, &table.runes, s.i
-	h, lo, x, units := table.seed^mixWide, uint64(0), uint64(0), uint(0)
+// word reads a word of any length and script.
+func (s *scanner) word() { s.wordTo(len(s.b), false) }
+
+// wordTo reads a word up to end at most: Hash, unit by unit, in registers. A part of a word looks for no parts of its own.
+func (s *scanner) wordTo(end int, part bool) {
+	b, runes, i := s.b[:end], &table.runes, s.i
+	h, lo, x, n := table.seed^mixWide, uint64(0), uint64(0), uint(0)
 	all, odd := uint32(0), uint32(0)
 	for i < len(b) {
-		e, n := uint32(0), 1
+		e, size := uint32(0), 1
 		switch c := uint32(b[i]); {
 		case c < utf8.RuneSelf:
 			e = runes[c]
 		case c < 0xE0 && c >= 0xC2 && i+1 < len(b) && b[i+1]&0xC0 == 0x80:
-			e, n = runes[c&0x1F<<6|uint32(b[i+1]&0x3F)], 2
+			e, size = runes[c&0x1F<<6|uint32(b[i+1]&0x3F)], 2
 		case c == 0xE0 && i+2 < len(b) && b[i+1]&0xE0 == 0xA0 && b[i+2]&0xC0 == 0x80:
-			e, n = runes[uint32(b[i+1]&0x3F)<<6|uint32(b[i+2]&0x3F)], 3
+			e, size = runes[uint32(b[i+1]&0x3F)<<6|uint32(b[i+2]&0x3F)], 3
 		default:
-			e, n = s.look(i)
+			e, size = s.look(i)
 		}
 		if e < doWord<<16 { // what ends words
 			break
 		}
-		i += n
+		i += size
 		if e >= doNone<<16 {
 			odd |= e >> 16 &^ doNone
 			continue
 		}
-		x |= uint64(e&0xFFFF) << (units << 4 & 63)
+		x |= uint64(e&0xFFFF) << (n << 4 & 63)
 		all |= e
-		if units++; units&3 == 0 {
-			if units&7 == 4 {
+		if n++; n&3 == 0 {
+			if n&7 == 4 {
 				lo = x
 			} else {
 				h = mix(h^lo, mixWord^x)
@@ -213,18 +226,58 @@ func (s *scanner) word() {
 			x = 0
 		}
 	}
-	if units&4 == 0 {
+	if n&4 == 0 {
 		lo, x = x, 0
 	}
+	joined, narrow := odd == 1 && !part, all&0xFFFF < utf8.RuneSelf
 	switch {
-	case i-s.i > maxLen || units == 0 && odd&doSlowBit == 0: // nothing of a word was left
+	case i-s.i > maxLen || n == 0 && odd&doSlowBit == 0: // nothing of a word was left
 		s.i = i
-	case odd != 0 || all&0xFFFF < utf8.RuneSelf:
-		s.slow(s.i, i, odd&1 != 0)
+	case odd&doSlowBit != 0 || narrow && (joined || n > 7):
+		s.slow(s.i, i, odd&1 != 0 && !part)
+	case narrow: // accents and digits of other scripts fold to ASCII
+		s.put(Token{last(table.seed, narrowed(lo)|narrowed(x)<<32, 0, int(n)), placed(s.i, i, s.gap)})
+	case joined:
+		s.parted(Token{last(h, lo, x, int(n&7)), placed(s.i, i, s.gap) | wideBit})
 	default:
-		s.put(Token{last(h, lo, x, int(units&7)), placed(s.i, i, s.gap) | wideBit})
+		s.put(Token{last(h, lo, x, int(n&7)), placed(s.i, i, s.gap) | wideBit})
 	}
 }
+
+// narrowed packs four 16-bit units of ASCII in four bytes.
+func narrowed(x uint64) uint64 {
+	x = (x | x>>8) & 0x0000FFFF0000FFFF
+	return (x | x>>16) & 0xFFFFFFFF
+}
+
+// parted writes a word that holds zero width non-joiners whole, and the parts between those that stand behind a letter of Arabic script.
+func (s *scanner) parted(whole Token) {
+	at, start, end, gap := len(s.dst), whole.Start(), whole.End(), s.gap
+	s.put(whole)
+	from := start
+	for i := start + 2; i+2 < end; i++ {
+		if s.b[i] == 0xE2 && s.b[i+1] == 0x80 && s.b[i+2] == 0x8C && arabicLead(s.b[i-2]) {
+			s.i, s.gap = from, Soft
+			s.wordTo(i, true)
+			from = i + 3
+		}
+	}
+	if from > start && from < end {
+		s.i, s.gap = from, Soft
+		s.wordTo(end, true)
+	}
+	parts := len(s.dst) - at - 1
+	if parts < 2 || parts > 255 {
+		s.dst = s.dst[:at+1]
+	} else {
+		s.dst[at].Place |= uint64(parts) << partsShift
+		s.dst[at+1].Place = s.dst[at+1].Place&^(3<<gapShift) | uint64(gap)<<gapShift
+	}
+	s.i, s.gap = end, Joined
+}
+
+// arabicLead tells whether c is the first byte of a letter of the Arabic blocks, which are written in two.
+func arabicLead(c byte) bool { return c >= 0xD8 && c <= 0xDB || c == 0xDD }
 
 // chars reads a run of characters, each a token of its own, and the separators in it.
 func (s *scanner) chars() {

@@ -33,14 +33,15 @@ const beyond = 0xFF
 
 // tables is everything that folding looks up. It is made once, when the program starts.
 type tables struct {
-	seed  uint64          // differs in every process: nobody outside can make words collide
-	ascii [256]uint8      // 0 for an ASCII letter or digit; a Gap for other ASCII; beyond for the rest
-	gaps  [256]Gap        // of an ASCII separator, 0 for letters and digits, closer for the rest
-	low   [16]uint64      // the bytes of a word of so many among the first eight
-	high  [16]uint64      // and among the next eight
-	runes [0x10000]uint32 // do<<16 | folded rune
-	pairs [0x10000]uint32 // by two bytes of text, for letters that are written in two and fold to such: isLetter | folded rune
-	multi map[rune]string // folded form of what folds to several runes
+	seed    uint64          // differs in every process: nobody outside can make words collide
+	ascii   [256]uint8      // 0 for an ASCII letter or digit; a Gap for other ASCII; beyond for the rest
+	gaps    [256]Gap        // of an ASCII separator, 0 for letters and digits, closer for the rest
+	low     [16]uint64      // the bytes of a word of so many among the first eight
+	high    [16]uint64      // and among the next eight
+	letters [16]uint64      // the 16-bit units of a word of so many among four
+	runes   [0x10000]uint32 // do<<16 | folded rune
+	pairs   [0x10000]uint32 // by two bytes of text, for letters that are written in two and fold to such: isLetter | folded rune
+	multi   map[rune]string // folded form of what folds to several runes
 }
 
 var table = newTables()
@@ -70,6 +71,9 @@ func newTables() *tables {
 		default:
 			t.ascii[c] = uint8(Soft)
 		}
+	}
+	for n := range t.letters {
+		t.letters[n] = 1<<uint(16*min(n, 4)) - 1
 	}
 	for n := range t.low {
 		t.low[n] = 1<<uint(8*min(n, 8)) - 1
