@@ -198,6 +198,12 @@ type sample struct {
 	match news.Match
 }
 
+// before chooses between two items with the same text, whatever the order of reading.
+func (s *sample) before(o *sample) bool {
+	a, b := &s.match.Item, &o.match.Item
+	return a.ID < b.ID || a.ID == b.ID && a.When().Before(b.When())
+}
+
 func newTally(samples, worker int) *tally {
 	return &tally{samples: samples, worker: worker, ids: map[string]*idTally{}}
 }
@@ -251,9 +257,10 @@ func headlineHash(it *news.Item) uint64 {
 	return h.Sum64()
 }
 
+// sampleOrder depends on the text alone: items with the same text are one sample.
 func sampleOrder(id string, it *news.Item) uint64 {
 	h := fnv.New64a()
-	for _, s := range []string{id, it.ID, it.Title, it.Summary, it.Body} {
+	for _, s := range []string{id, it.Title, it.Summary, it.Body} {
 		_, _ = io.WriteString(h, s) // a hash takes everything
 	}
 	return h.Sum64()
@@ -271,6 +278,9 @@ func (x *idTally) offer(side uint8, s sample, keep int) {
 		}
 		return 0
 	})
+	if found && s.before(&list[i]) {
+		list[i] = s
+	}
 	if found || i >= 4*keep {
 		return
 	}

@@ -78,8 +78,9 @@ func (r *backtestReport) writeText(w io.Writer, color bool) error {
 	return err
 }
 
-func (r *backtestReport) table(b *bytes.Buffer) {
-	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
+func (r *backtestReport) table(out *bytes.Buffer) {
+	var b bytes.Buffer
+	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	head := false
 	for i := range r.Rows {
 		x := &r.Rows[i]
@@ -93,6 +94,20 @@ func (r *backtestReport) table(b *bytes.Buffer) {
 		fmt.Fprintf(tw, "%d\t%d\t%d\t%d\t%s -> %s\t  %s\n", x.Before, x.After, x.Plus, x.Minus, r.rate(x.AlertsBefore), r.rate(x.AlertsAfter), label(x))
 	}
 	_ = tw.Flush() // into memory
+	for line := range strings.Lines(b.String()) {
+		fmt.Fprintln(out, strings.TrimRight(line, " \n"))
+	}
+}
+
+// apart isolates text that could reorder what stands beside it, and leaves other text as it is.
+func apart(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool {
+		return r >= 0x590 && r < 0x900 || r >= 0xfb1d && r < 0xff00 || r >= 0x10800 && r < 0x11000 || r >= 0x1e800 && r < 0x1f000 ||
+			r == 0x200e || r == 0x200f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+	}) {
+		return isolate(s)
+	}
+	return s
 }
 
 func label(x *backtestRow) string {
@@ -113,7 +128,7 @@ func writeSamples(b *bytes.Buffer, sign, id string, n int, samples []backtestSam
 	}
 	fmt.Fprintf(b, "\n%s %s: %s%s\n", sign, id, itemCount(n), shownOf(n, len(samples)))
 	for _, s := range samples {
-		fmt.Fprintf(b, "  %s%s\n", s.origin(), isolate(s.before+on+s.Mention+off+s.after))
+		fmt.Fprintf(b, "  %s%s\n", s.origin(), apart(s.before+on+s.Mention+off+s.after))
 		if s.Why != "" {
 			fmt.Fprintf(b, "      %s\n", s.Why)
 		}
@@ -138,7 +153,7 @@ func shownOf(n, shown int) string {
 func (s *backtestSample) origin() string {
 	parts := []string{s.Lang}
 	if s.Outlet != "" {
-		parts = append(parts, isolate(oneLine(s.Outlet)))
+		parts = append(parts, apart(oneLine(s.Outlet)))
 	}
 	if !s.When.IsZero() {
 		parts = append(parts, s.When.UTC().Format("2006-01-02"))

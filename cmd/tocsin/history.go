@@ -196,7 +196,7 @@ func (h *history) mostly(entity string) string {
 	slices.SortFunc(uses, func(a, c use) int { return cmp.Or(c.n-a.n, strings.Compare(a.alias, c.alias)) })
 	out := ""
 	for i, u := range uses[:min(3, len(uses))] {
-		out += []string{"; mostly ", ", ", ", "}[i] + fmt.Sprintf("%s %d×", isolate(u.alias), u.n)
+		out += []string{"; mostly ", ", ", ", "}[i] + fmt.Sprintf("%s %d×", apart(u.alias), u.n)
 	}
 	return out
 }
@@ -228,7 +228,7 @@ func (h *history) writeStopped(b *bytes.Buffer, set *watchlist.Set, verbose bool
 		for _, c := range news.SortedKeys(u.stopped) {
 			why = append(why, fmt.Sprintf("%s %d", c, u.stopped[c]))
 		}
-		fmt.Fprintf(b, "  %s %s: %s\n", k.entity, isolate(k.alias), strings.Join(why, ", "))
+		fmt.Fprintf(b, "  %s %s: %s\n", k.entity, apart(k.alias), strings.Join(why, ", "))
 	}
 }
 
@@ -238,7 +238,7 @@ func (h *history) writeAttested(b *bytes.Buffer, set *watchlist.Set) {
 	var seen []string
 	for i, a := range aliases {
 		if u := h.aliases[aliasKey{of[i].ID.Value, a.Text}]; u != nil && u.counted > 0 {
-			seen = append(seen, fmt.Sprintf("  %s: %s %s %d×\n", place(a.Pos), of[i].ID.Value, isolate(a.Text), u.counted))
+			seen = append(seen, fmt.Sprintf("  %s: %s %s %d×\n", place(a.Pos), of[i].ID.Value, apart(a.Text), u.counted))
 		}
 	}
 	if len(aliases) > 0 {

@@ -40,7 +40,11 @@ func serveCommand(ts *testscript.TestScript, neg bool, args []string) {
 	plain(ts, neg, args, 2, "serve NAME DIR")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	ts.Check(err)
-	srv := &http.Server{Handler: http.FileServer(http.Dir(ts.MkAbs(args[1]))), ReadHeaderTimeout: time.Second}
+	files := http.FileServer(http.Dir(ts.MkAbs(args[1])))
+	srv := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Del("If-Modified-Since") // counts in seconds: an edit within one would stay unseen
+		files.ServeHTTP(w, r)
+	})}
 	go func() { _ = srv.Serve(l) }() // ends with Close
 	ts.Defer(func() { _ = srv.Close() })
 	ts.Setenv(args[0], "http://"+l.Addr().String())
