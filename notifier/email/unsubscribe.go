@@ -102,7 +102,7 @@ func (u Unsubscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
-		page(w, "Leave the list "+list+"?", address+" gets no mail about it any more.", true)
+		page(w, "Leave "+named(list)+"?", address+" gets no mail about it any more.", true)
 	case http.MethodPost:
 		u.leave(w, r, address, list)
 	default:
@@ -133,7 +133,15 @@ func (u Unsubscribe) leave(w http.ResponseWriter, r *http.Request, address, list
 		page(w, "This did not work", "Nothing was changed. Please try again later.", false)
 		return
 	}
-	page(w, "You have left the list "+list, address+" gets no mail about it any more.", false)
+	page(w, "You have left "+named(list), address+" gets no mail about it any more.", false)
+}
+
+// named is a list in a sentence; a mail about several lists names none, and leaving it leaves all.
+func named(list string) string {
+	if list == "" {
+		return "all lists"
+	}
+	return "the list " + list
 }
 
 func page(w http.ResponseWriter, title, text string, form bool) {

@@ -107,6 +107,9 @@ func TestTheDoor(t *testing.T) {
 	if code, _ := ask("POST", good, oneClick); code != 200 || len(left) != 1 || left[0] != "desk@example.org <b>list" {
 		t.Errorf("POST: %d, left %v", code, left)
 	}
+	if _, page := ask("GET", s.URL+"/unsubscribe?t="+l.Token("desk@example.org", ""), nil); !strings.Contains(page, "Leave all lists?") {
+		t.Errorf("no list is all lists: %s", page)
+	}
 	fail = true
 	if code, page := ask("POST", good, oneClick); code != 503 || strings.Contains(page, "CANARY") {
 		t.Errorf("POST that cannot be kept: %d %s", code, page)
