@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"compress/gzip"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 	"unicode/utf8"
 
@@ -238,6 +240,69 @@ func BenchmarkItems(b *testing.B) {
 	}
 	b.ReportMetric(float64(len(all)*b.N)/b.Elapsed().Seconds(), "items/s")
 	b.ReportMetric(float64(matched), "matched")
+}
+
+// BenchmarkWhole is the whole job with 10,000 aliases that need words near them and 1,000 rules over words and entities.
+func BenchmarkWhole(b *testing.B) {
+	var all []news.Item
+	for _, l := range langs() {
+		all = append(all, readItems(b, l, 8)...)
+	}
+	x := bigIndex(b)
+	items, rules := 0, 0
+	for b.Loop() {
+		items, rules = 0, 0
+		for i := range all {
+			ms := x.Match(&all[i])
+			items += min(1, len(ms))
+			for _, m := range ms {
+				rules += len(m.Rules)
+			}
+		}
+	}
+	b.ReportMetric(float64(len(all)*b.N)/b.Elapsed().Seconds(), "items/s")
+	b.ReportMetric(float64(items), "matched")
+	b.ReportMetric(float64(rules), "rules")
+}
+
+// bigIndex makes lists of 10,000 aliases and 1,000 rules out of terms from real text.
+func bigIndex(b *testing.B) *Index {
+	terms := readTerms(b, "10k")
+	var words []string
+	for _, t := range terms {
+		if s := fold.String(t); len(s) > 5 && !strings.ContainsAny(s, " \n") && len(words) < 2000 {
+			words = append(words, s)
+		}
+	}
+	word := func(i int) string { return words[i%len(words)] }
+	files := fstest.MapFS{}
+	for k := range 10 {
+		var y strings.Builder
+		fmt.Fprintf(&y, "id: l%d\ntitle: L\ncontexts: {near: {any: [%q", k, word(k))
+		for i := range 60 {
+			fmt.Fprintf(&y, ", %q", word(k*60+i))
+		}
+		y.WriteString("]}}\nentities:\n")
+		for i := k * 1000; i < (k+1)*1000 && i < len(terms); i++ {
+			if t := strings.TrimSpace(terms[i]); fold.String(t) != "" && !strings.Contains(t, "*") && len(t) < 200 {
+				fmt.Fprintf(&y, "  - {id: e%d, name: N, aliases: {any: [{text: %q, needs: {any: [$near, the*, of, in, و, 的], within: 40}}]}, flag: [x]}\n", i, t)
+			}
+		}
+		y.WriteString("rules:\n")
+		for i := k * 100; i < (k+1)*100; i++ {
+			fmt.Fprintf(&y, "  - {id: r%d, query: '(%q OR %q) NEAR/20 (%q OR %q OR $near) AND NOT %q', flag: [x]}\n", i, word(3*i), word(3*i+1), word(i*7), word(i*11), word(i*13))
+		}
+		files[fmt.Sprintf("l%d.yaml", k)] = &fstest.MapFile{Data: []byte(y.String())}
+	}
+	set, faults := watchlist.Load(files)
+	if err := faults.Err(); err != nil {
+		b.Fatal(err)
+	}
+	x, err := Compile(set)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return x
 }
 
 // BenchmarkCompile builds the index of a million terms.

@@ -212,7 +212,11 @@ func (s *scanner) wordTo(end int, part bool) {
 		}
 		i += size
 		if e >= doNone<<16 {
-			odd |= e >> 16 &^ doNone
+			if n == 0 && odd == 0 && e < doMulti<<16 {
+				s.i = i // what is nothing does not begin a word
+			} else {
+				odd |= e >> 16 &^ doNone
+			}
 			continue
 		}
 		x |= uint64(e&0xFFFF) << (n << 4 & 63)
