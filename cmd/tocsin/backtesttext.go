@@ -27,6 +27,7 @@ func (r *backtestReport) headlines() []string {
 	span := ""
 	if r.Days > 0 {
 		span = fmt.Sprintf(" of %s to %s (%.0f days)", r.Read.From.UTC().Format("2006-01-02"), r.Read.To.UTC().Format("2006-01-02"), r.Days)
+		span = strings.Replace(span, "(1 days)", "(1 day)", 1)
 	}
 	out := []string{fmt.Sprintf("%d items%s", r.Read.Items, span)}
 	if r.Read.Bad > 0 {
