@@ -94,8 +94,9 @@ const MaxDelivery = 256 << 10
 const (
 	EventPlanned    = "planned"
 	EventSuppressed = "suppressed"
-	EventHeld       = "held"    // waits until Next; pending
-	EventBundled    = "bundled" // from now on Delivery stands for Entries, whatever becomes of it
+	EventHeld       = "held"     // waits until Next; pending
+	EventFeedback   = "feedback" // a person's verdict, in Reason; about no delivery
+	EventBundled    = "bundled"  // from now on Delivery stands for Entries, whatever becomes of it
 	EventAttempt    = "attempt"
 	EventDelivered  = "delivered"
 	EventDead       = "dead"
@@ -108,7 +109,8 @@ type LedgerEntry struct {
 	Event      string        `json:"event"`
 	Delivery   string        `json:"delivery"`
 	Alerts     []AlertRef    `json:"alerts,omitempty"`
-	Entries    []string      `json:"entries,omitempty"` // bundled: the ids that these alerts would have alone
+	Entities   []string      `json:"entities,omitempty"` // feedback: of the alert
+	Entries    []string      `json:"entries,omitempty"`  // bundled: the ids that these alerts would have alone
 	Watchlist  string        `json:"watchlist,omitempty"`
 	Route      string        `json:"route,omitempty"`
 	Channel    string        `json:"channel"`

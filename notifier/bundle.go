@@ -56,7 +56,7 @@ func (n *Notifier) bundleSome(ctx context.Context, entries []*held) error {
 	if d := entries[0].route.digest; d != nil {
 		full = d.maxItems()
 	}
-	b.d, b.err = compose(&b.l, alerts, b.ch, full)
+	b.d, b.err = n.compose(&b.l, alerts, b.ch, full)
 	if errors.Is(b.err, ErrTooLarge) && len(entries) > 1 {
 		return errors.Join(n.bundleSome(ctx, entries[:len(entries)/2]), n.bundleSome(ctx, entries[len(entries)/2:]))
 	}
@@ -95,7 +95,7 @@ func (n *Notifier) bundleEntry(entries []*held) news.LedgerEntry {
 }
 
 // compose renders the message of a bundle. It follows from the ledger entry and the alerts alone, so that it is the same after a restart.
-func compose(l *news.LedgerEntry, alerts []news.Alert, ch *Channel, full int) (*news.Delivery, error) {
+func (n *Notifier) compose(l *news.LedgerEntry, alerts []news.Alert, ch *Channel, full int) (*news.Delivery, error) {
 	first := &alerts[0]
 	d := &news.Delivery{
 		Schema: news.Schema, ID: l.Delivery, Alerts: l.Alerts, Watchlist: l.Watchlist, Route: l.Route, Channel: l.Channel, Recipient: l.Recipient,
@@ -113,6 +113,7 @@ func compose(l *news.LedgerEntry, alerts []news.Alert, ch *Channel, full int) (*
 		if l.Status == "" {
 			d.PlannedAt = first.At
 		}
+		n.linkFeedback(d)
 		err = render(ch, first, d)
 	}
 	if l.Status != "" {
@@ -260,7 +261,7 @@ func (n *Notifier) rebuild(ctx context.Context, l news.LedgerEntry) error {
 			full = t.digest.maxItems()
 		}
 		b := &bundle{l: l, ch: g.ch, recorded: true}
-		b.d, b.err = compose(&l, alerts, g.ch, full)
+		b.d, b.err = n.compose(&l, alerts, g.ch, full)
 		n.holds.bundles[l.Delivery] = b
 		return nil
 	}

@@ -32,6 +32,10 @@ func (n *Notifier) count(l news.LedgerEntry) {
 	}
 	n.foldMu.Lock()
 	defer n.foldMu.Unlock()
+	if l.Event == news.EventFeedback {
+		n.noteFeedback(&l)
+		return
+	}
 	n.fold.Add(l)
 }
 
@@ -89,6 +93,9 @@ func (f *Fold) of(id, channel string, at time.Time) *folded {
 // Add takes one entry. Delivered is final; an operator's replay moves dead back to pending; a suppressed entry counts only for a delivery that
 // was never planned.
 func (f *Fold) Add(l news.LedgerEntry) {
+	if l.Event == news.EventFeedback {
+		return
+	}
 	x := f.of(l.Delivery, l.Channel, l.At)
 	switch l.Event {
 	case news.EventHeld:

@@ -16,6 +16,7 @@ type metrics struct {
 	ambiguous *prometheus.CounterVec
 	template  *prometheus.CounterVec
 	folded    *prometheus.CounterVec
+	feedback  *prometheus.CounterVec
 	seen      prometheus.Histogram
 	sent      *prometheus.HistogramVec
 	total     *prometheus.HistogramVec
@@ -53,6 +54,9 @@ func newMetrics(r prometheus.Registerer, n *Notifier) (*metrics, error) {
 		folded: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tocsin_throttle_folded_total", Help: "Alerts that a throttle folded into a summary.",
 		}, ch),
+		feedback: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tocsin_feedback_total", Help: "Verdicts of people about alerts, for each entity of the alert: useful, noise, mute. Begins with those of the last 30 days.",
+		}, []string{"watchlist", "entity", "verdict"}),
 		seen:  prometheus.NewHistogram(histogram("tocsin_seen_to_alert_seconds", "From first seen to the alert record.")),
 		sent:  prometheus.NewHistogramVec(histogram("tocsin_alert_to_delivered_seconds", "From the alert record to the endpoint's answer."), ch),
 		total: prometheus.NewHistogramVec(histogram("tocsin_seen_to_delivered_seconds", "From first seen to the endpoint's answer."), ch),
@@ -60,7 +64,7 @@ func newMetrics(r prometheus.Registerer, n *Notifier) (*metrics, error) {
 			Name: "tocsin_canary_last_delivered_timestamp_seconds", Help: "When the last test item of the program itself closed its ledger entry.",
 		}),
 	}
-	all := []prometheus.Collector{m.alerts, m.outcomes, m.attempts, m.ambiguous, m.template, m.folded, m.seen, m.sent, m.total, m.canary, newStateCollector(n)}
+	all := []prometheus.Collector{m.alerts, m.outcomes, m.attempts, m.ambiguous, m.template, m.folded, m.feedback, m.seen, m.sent, m.total, m.canary, newStateCollector(n)}
 	var errs []error
 	for _, c := range all {
 		errs = append(errs, r.Register(c))

@@ -51,6 +51,8 @@ type Options struct {
 	// Pause stops the channel's consumer until a time, while its circuit is open. May be nil: deliveries then come back one by one.
 	Pause func(ctx context.Context, channel string, until time.Time) error
 
+	FeedbackKey []byte // signs the links of feedback; no links when empty
+
 	AckWait    time.Duration         // how long the bus waits before it brings an unacknowledged delivery back; 30 s when 0
 	Now        func() time.Time      // time.Now when nil
 	Log        *slog.Logger          // discarded when nil
@@ -70,6 +72,7 @@ type Notifier struct {
 	inhibits *inhibitions
 	quiet    intervals
 	holds    *holds
+	feedback map[string]bool // ids of the verdicts that were counted
 
 	fold   *Fold
 	foldMu sync.Mutex
@@ -94,7 +97,7 @@ func New(o Options) (*Notifier, error) {
 		return nil, err
 	}
 	n := &Notifier{o: o, root: root, maxAge: o.Config.maxAge(), gates: map[string]*gate{}, stories: newStories(), fold: NewFold()}
-	n.quiet, n.holds = o.Config.intervals(), newHolds()
+	n.quiet, n.holds, n.feedback = o.Config.intervals(), newHolds(), map[string]bool{}
 	if n.silences, err = newSilenceBook(o.Config.Silences); err != nil {
 		return nil, err
 	}

@@ -75,12 +75,14 @@ func (n *Notifier) suppress(a *news.Alert, now time.Time) string {
 
 // draft is a delivery before it is rendered. All but Expires follows from the alert alone, so that the bytes do not depend on when it is planned.
 func (n *Notifier) draft(a *news.Alert, route string, ch *Channel, to string, now time.Time) *news.Delivery {
-	return &news.Delivery{
+	d := &news.Delivery{
 		Schema: news.Schema, ID: news.DeliveryID(a.ID, a.Revision, route, ch.ID, to),
 		Alerts: []news.AlertRef{{ID: a.ID, Revision: a.Revision}}, Story: a.Story, Watchlist: a.Watchlist, Severity: a.Severity,
 		Route: route, Channel: ch.ID, Recipient: to, Reason: sendReason(a.Kind),
 		FirstSeen: a.Match.Item.FirstSeen, PlannedAt: a.At, Expires: now.Add(longest(ch.schedule())),
 	}
+	n.linkFeedback(d)
+	return d
 }
 
 func sendReason(kind string) string {

@@ -26,7 +26,8 @@ var (
 // Page is a View with the route that it goes by: what the page templates see.
 type Page struct {
 	*View
-	Route string
+	Route    string
+	Feedback []FeedbackLink // may be none
 }
 
 // marked writes parts as one isolated line of plain text, the mentions between asterisks.

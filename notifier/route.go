@@ -27,6 +27,8 @@ type Config struct {
 	Silences []Silence `yaml:"silences"`
 	// Inhibit holds alerts back while others are there.
 	Inhibit []Inhibit `yaml:"inhibit"`
+	// Feedback makes links in mails and webhook events by which people say what an alert was worth.
+	Feedback *FeedbackConfig `yaml:"feedback"`
 	// Route is the root of the tree. It takes every alert that no route below takes, so it must name a channel.
 	Route *Route `yaml:"route"`
 }
@@ -70,6 +72,7 @@ func (c *Config) Check(channels []string, labels ...string) strict.Faults {
 	k := routeCheck{channels: channels, labels: labels, ids: map[string]strict.Pos{}, faults: &fs}
 	k.intervals(c.TimeIntervals)
 	k.silences(c.Silences)
+	k.feedback(c.Feedback)
 	for i := range c.Inhibit {
 		k.inhibit(&c.Inhibit[i])
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	html "html/template"
 	"io"
+	"maps"
 	"os"
 	"regexp"
 	"strings"
@@ -236,6 +237,7 @@ func (n *Notifier) useCustom(ch *Channel) {
 		return
 	}
 	ch.Render = func(a *news.Alert, d *news.Delivery) error {
+		headers := maps.Clone(d.Headers)
 		err := guarded(func() error { return custom(a, d) })
 		if err == nil && len(d.Body) > news.MaxDelivery {
 			err = ErrTooLarge
@@ -245,7 +247,7 @@ func (n *Notifier) useCustom(ch *Channel) {
 		}
 		n.m.template.WithLabelValues(ch.ID).Inc()
 		n.o.Log.Error("template failed, the built-in form is sent", "channel", ch.ID, "alert", a.ID, "err", err)
-		d.Subject, d.Headers, d.Body = "", nil, nil
+		d.Subject, d.Headers, d.Body = "", headers, nil
 		return builtin(a, d)
 	}
 }

@@ -50,6 +50,11 @@ func (in *instance) handler() http.Handler {
 	mux.HandleFunc("POST /api/v1/silences/preview", in.serveSilencePreview)
 	mux.HandleFunc("POST /api/v1/silences/expire", in.serveSilenceExpire)
 	mux.HandleFunc("GET /api/v1/ledger", in.serveLedger)
+	mux.HandleFunc("POST /api/v1/feedback", in.serveFeedbackAPI)
+	if in.cfg.Notifier.Feedback != nil {
+		mux.HandleFunc("GET "+feedbackPath, in.serveFeedback)
+		mux.HandleFunc("POST "+feedbackPath, in.serveFeedback)
+	}
 	mux.HandleFunc("GET /api/v1/ledger/check", in.serveLedgerCheck)
 	return in.public(in.local(mux))
 }
@@ -57,11 +62,12 @@ func (in *instance) handler() http.Handler {
 // local refuses requests that a web page could make a browser send: a foreign Host (DNS rebinding), and writes from another origin.
 func (in *instance) local(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !in.ownHost(r.Host) {
+		signed := r.URL.Path == feedbackPath // its links are for people elsewhere; a signature guards it
+		if !in.ownHost(r.Host) && (!signed || !sameHost(r.Host, in.feedbackHost())) {
 			http.Error(w, "this host name is not ours: open the page by its address", http.StatusForbidden)
 			return
 		}
-		if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Header.Get("X-Tocsin") == "" {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Header.Get("X-Tocsin") == "" && !signed {
 			http.Error(w, "writes need the header X-Tocsin: the command line sets it", http.StatusForbidden)
 			return
 		}
@@ -84,6 +90,14 @@ func (in *instance) ownHost(hostport string) bool {
 	}
 	a, ok := in.listen.Addr().(*net.TCPAddr)
 	return ok && !a.IP.IsLoopback()
+}
+
+// sameHost compares a Host header with a name.
+func sameHost(hostport, name string) bool {
+	if h, _, err := net.SplitHostPort(hostport); err == nil {
+		hostport = h
+	}
+	return name != "" && strings.EqualFold(hostport, name)
 }
 
 func (in *instance) serveReady(w http.ResponseWriter, _ *http.Request) {

@@ -181,7 +181,13 @@ func (in *instance) buildRooms(feeds []fetcher.Feed) error {
 	if err != nil {
 		return fmt.Errorf("matcher: %w", err)
 	}
-	if in.notify, err = notifier.New(in.notifierOptions()); err != nil {
+	o := in.notifierOptions()
+	if in.cfg.Notifier.Feedback != nil {
+		if o.FeedbackKey, err = feedbackKey(in.cfg.path(in.cfg.DataDir)); err != nil {
+			return err
+		}
+	}
+	if in.notify, err = notifier.New(o); err != nil {
 		return usage(fmt.Errorf("notifier: %w", err))
 	}
 	return nil

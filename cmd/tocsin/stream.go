@@ -57,7 +57,7 @@ func streamCommands(s std) []*cobra.Command {
 	return []*cobra.Command{
 		streamCommand(s, "items", "Stored items: what the feeds published", itemLine),
 		streamCommand(s, "matches", "Matches: items that mention something watched", matchLine),
-		streamCommand(s, "alerts", "Alerts: what people were told, and what was folded", alertLine),
+		alertCommands(s, streamCommand(s, "alerts", "Alerts: what people were told, and what was folded", alertLine)),
 	}
 }
 

@@ -71,7 +71,7 @@ func newMaker(c *Config) (*maker, error) {
 }
 
 func (m *maker) render(a *news.Alert, d *news.Delivery) error {
-	p := notifier.Page{View: notifier.NewView(a, m.loc), Route: notifier.Clean(d.Route)}
+	p := notifier.Page{View: notifier.NewView(a, m.loc), Route: notifier.Clean(d.Route), Feedback: notifier.FeedbackLinks(d)}
 	d.Subject = subject(p.View)
 	text, err := p.Text()
 	if err != nil {
@@ -86,7 +86,7 @@ func (m *maker) render(a *news.Alert, d *news.Delivery) error {
 
 // custom is render with the operator's templates.
 func (m *maker) custom(a *news.Alert, d *news.Delivery) error {
-	p := &notifier.Page{View: notifier.NewView(a, m.loc), Route: notifier.Clean(d.Route)}
+	p := &notifier.Page{View: notifier.NewView(a, m.loc), Route: notifier.Clean(d.Route), Feedback: notifier.FeedbackLinks(d)}
 	var err error
 	if d.Subject, err = m.own.Subject(p, subject(p.View)); err != nil {
 		return err

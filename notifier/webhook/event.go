@@ -52,6 +52,7 @@ type Data struct {
 	Rules     []Named           `json:"rules,omitempty"`
 	Mentions  []Mention         `json:"mentions,omitempty"`
 	Entries   []string          `json:"entries,omitempty"`   // of a digest: every alert it stands for, as "id.revision"
+	Feedback  map[string]string `json:"feedback,omitempty"`  // links by which a person says useful, noise or mute
 	Truncated bool              `json:"truncated,omitempty"` // lists were cut to keep the body small
 }
 

@@ -182,6 +182,12 @@ func (p *poster) readSecrets(c *Config) error {
 
 func (p *poster) render(a *news.Alert, d *news.Delivery) error {
 	e := newEvent(p.source, a)
+	for _, l := range notifier.FeedbackLinks(d) {
+		if e.Data.Feedback == nil {
+			e.Data.Feedback = map[string]string{}
+		}
+		e.Data.Feedback[l.Verdict] = l.URL
+	}
 	d.Subject = e.Data.Summary
 	d.Headers = map[string]string{"kind": a.Kind}
 	b, err := encode(e)
