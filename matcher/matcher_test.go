@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -169,8 +170,11 @@ func TestNamesAreCapped(t *testing.T) {
 	if n := testutil.CollectAndCount(m.metrics.matches); n != maxNames+1 {
 		t.Errorf("%d series, want %d", n, maxNames+1)
 	}
-	if got := m.metrics.label("big", "unknown"); got != otherName {
-		t.Errorf("an unknown entity is counted as %q", got)
+	if got, ok := m.metrics.label("big", "unknown"); got != otherName || !ok {
+		t.Errorf("an entity beyond the cap is counted as %q %v", got, ok)
+	}
+	if _, ok := m.metrics.label("gone", "a"); ok {
+		t.Error("an entity of a list that is gone is counted")
 	}
 }
 
@@ -365,4 +369,26 @@ func TestScore(t *testing.T) {
 	if err := r.Write(&b); err != nil || !strings.Contains(b.String(), "hard negatives flagged: 1 of 1 (100.0 %)") || !strings.Contains(b.String(), "no list has: absent") {
 		t.Errorf("report reads\n%s\n%v", b.String(), err)
 	}
+}
+
+func TestSwapWhileMatching(t *testing.T) {
+	m, _, _ := watch(t, nil)
+	m.publish = func(context.Context, news.Match) error { return nil }
+	a, b := compile(t, simple), compile(t, groups)
+	m.Swap(a)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 200 {
+				if err := m.Handle(context.Background(), news.Item{Title: "Pakistani Taliban drones"}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for range 20 {
+		m.Swap(b)
+		m.Swap(a)
+	}
+	wg.Wait()
 }

@@ -113,28 +113,32 @@ func (m *metrics) keep(now map[name]bool, n name, rule bool) {
 	}
 }
 
-// label is the value under which a name is counted.
-func (m *metrics) label(list, id string) string {
+// label is the value under which a name is counted; false when its list is live no more, so that it is not counted at all.
+func (m *metrics) label(list, id string) (string, bool) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	if m.named[name{list, id}] {
-		return id
+		return id, true
 	}
-	return otherName
+	return otherName, m.named[name{list, otherName}]
 }
 
 func (m *metrics) item(outcome string) { m.items.WithLabelValues(outcome).Inc() }
 
 func (m *metrics) match(found *news.Match, now time.Time) {
 	for _, id := range found.IDs() {
-		label := m.label(found.Watchlist, id)
-		m.matches.WithLabelValues(found.Watchlist, label).Inc()
-		m.lastMatch.WithLabelValues(found.Watchlist, label).Set(float64(now.UnixMilli()) / 1000)
+		if label, ok := m.label(found.Watchlist, id); ok {
+			m.matches.WithLabelValues(found.Watchlist, label).Inc()
+			m.lastMatch.WithLabelValues(found.Watchlist, label).Set(float64(now.UnixMilli()) / 1000)
+		}
 	}
 }
 
 func (m *metrics) rule(list, id string, c ruleCost) {
-	label := m.label(list, id)
+	label, ok := m.label(list, id)
+	if !ok {
+		return
+	}
 	m.ruleCost.WithLabelValues(list, label).Add(c.took.Seconds())
 	if c.ok {
 		m.ruleHits.WithLabelValues(list, label).Inc()
