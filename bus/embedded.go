@@ -38,6 +38,7 @@ type embedded struct {
 	reserve int64 // bytes that stay free; negative: no guard
 	log     *slog.Logger
 	lock    *flock.Flock
+	crashed bool // the process before did not close the bus
 	logs    *serverLog
 	kicked  chan struct{}
 	onFull  func(full bool)
@@ -55,11 +56,11 @@ func newEmbedded(o Options) (*embedded, error) {
 	if err != nil {
 		return nil, err
 	}
-	lock, err := lockDir(o.Dir)
+	lock, crashed, err := lockDir(o.Dir)
 	if err != nil {
 		return nil, err
 	}
-	e := &embedded{dir: o.Dir, reserve: o.DiskReserve, log: o.Log, lock: lock, kicked: make(chan struct{}, 1), onFull: func(bool) {}, onBoot: func() {}}
+	e := &embedded{dir: o.Dir, reserve: o.DiskReserve, log: o.Log, lock: lock, crashed: crashed, kicked: make(chan struct{}, 1), onFull: func(bool) {}, onBoot: func() {}}
 	e.logs = &serverLog{log: o.Log.With("component", "nats"), kick: e.kick}
 	e.opts = server.Options{
 		ServerName: "tocsin", DontListen: o.Listen == "", Host: host, Port: port,
@@ -152,7 +153,7 @@ func (e *embedded) stop() error {
 	if srv := e.server(); srv != nil && !halt(srv) {
 		return errors.New("the embedded server does not shut down")
 	}
-	return e.lock.Unlock()
+	return unlockDir(e.lock)
 }
 
 // halt shuts a server down and waits until it has ended, within its budget.

@@ -41,3 +41,11 @@ func (b *Bus) PollOnce(ctx context.Context) { b.pollOnce(ctx, map[string]uint64{
 
 // TableStreams are the streams and buckets as the table wants them.
 func (b *Bus) TableStreams() []jetstream.StreamConfig { return b.layout.streams() }
+
+// Rescue looks twice for messages that a consumer forgot, whatever their age.
+func (b *Bus) Rescue(ctx context.Context) {
+	stuck := map[string]uint64{}
+	for range 2 {
+		b.rescue(ctx, stuck, func(consumerSpec) time.Duration { return 0 })
+	}
+}

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,30 +11,42 @@ import (
 	"github.com/gofrs/flock"
 )
 
-const lockFile = "tocsin.lock"
+const (
+	lockFile   = "tocsin.lock"
+	closedWell = "closed"
+)
 
 // lockDir takes the data directory for this process. Two servers on one directory both start and destroy each other's data, and the server
 // does not guard against that itself. The lock dies with the process, so a stale file never stands in the way.
-func lockDir(dir string) (*flock.Flock, error) {
+//
+// crashed tells that the process that used the directory before did not close the bus: its number still stands in the file.
+func lockDir(dir string) (l *flock.Flock, crashed bool, err error) {
 	const next = "create it, or let data_dir name a directory that this user may write"
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fault(dir, "the data directory cannot be made: "+cause(err), next, err)
+		return nil, false, fault(dir, "the data directory cannot be made: "+cause(err), next, err)
 	}
-	l := flock.New(filepath.Join(dir, lockFile), flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o600))
+	l = flock.New(filepath.Join(dir, lockFile), flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o600))
 	ok, err := l.TryLock()
 	if err != nil {
-		return nil, fault(dir, "the data directory cannot be locked: "+cause(err), next, err)
+		return nil, false, fault(dir, "the data directory cannot be locked: "+cause(err), next, err)
 	}
 	if !ok {
-		return nil, fault(dir, "the data directory is in use by "+holder(l.Path()),
+		return nil, false, fault(dir, "the data directory is in use by "+holder(l.Path()),
 			"stop that process, or let data_dir name another directory", ErrLocked)
 	}
+	before, err := os.ReadFile(l.Path())
+	crashed = err == nil && len(before) > 0 && strings.TrimSpace(string(before)) != closedWell
 	// Through the file's own handle an unwritable file would already have failed above; the number only serves the message.
 	if err := os.WriteFile(l.Path(), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
 		_ = l.Unlock()
-		return nil, fault(dir, "the lock file cannot be written: "+cause(err), next, err)
+		return nil, false, fault(dir, "the lock file cannot be written: "+cause(err), next, err)
 	}
-	return l, nil
+	return l, crashed, nil
+}
+
+// unlockDir gives the directory free and notes that the bus was closed.
+func unlockDir(l *flock.Flock) error {
+	return errors.Join(os.WriteFile(l.Path(), []byte(closedWell+"\n"), 0o600), l.Unlock())
 }
 
 func holder(path string) string {

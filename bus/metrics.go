@@ -13,8 +13,9 @@ type metrics struct {
 	pending    *prometheus.GaugeVec     // consumer
 	ackPending *prometheus.GaugeVec     // consumer
 	dropped    *prometheus.CounterVec   // consumer
-	progress   *prometheus.GaugeVec     // stage
-	dead       *prometheus.CounterVec   // stage
+	rescued    *prometheus.CounterVec
+	progress   *prometheus.GaugeVec   // stage
+	dead       *prometheus.CounterVec // stage
 	connected  prometheus.GaugeFunc
 	syncAlways prometheus.Gauge
 	storeFull  prometheus.Gauge
@@ -43,6 +44,7 @@ func newMetrics(reg prometheus.Registerer, connected func() bool) (*metrics, err
 		pending:    gauge("consumer_pending", "Messages that the consumer has not been given yet.", "consumer"),
 		ackPending: gauge("consumer_ack_pending", "Messages that are being worked on, or wait for another try.", "consumer"),
 		dropped:    counter("consumer_dropped_total", "Messages that a stream's limits removed before the consumer had finished with them.", "consumer"),
+		rescued:    counter("consumer_rescued_total", "Messages that the server's state of the consumer had forgotten and that were planned again.", "consumer"),
 		progress:   gauge("stage_last_progress_timestamp_seconds", "When the stage last finished a message (or began to listen).", "stage"),
 		dead:       counter("dead_letters_total", "Messages that could not be processed or delivered.", "stage"),
 		connected: prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "tocsin", Name: "bus_connected", Help: "1 while the bus is connected to its server."},
@@ -51,7 +53,7 @@ func newMetrics(reg prometheus.Registerer, connected func() bool) (*metrics, err
 		storeFull:  prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "tocsin", Name: "bus_store_full", Help: "1 while the store has no room and publishes are refused."}),
 		restarts:   prometheus.NewCounter(prometheus.CounterOpts{Namespace: "tocsin", Name: "bus_server_restarts_total", Help: "Restarts of the embedded server in place, mostly after a write error."}),
 	}
-	all := []prometheus.Collector{m.publish, m.pending, m.ackPending, m.dropped, m.progress, m.dead, m.connected, m.syncAlways, m.storeFull, m.restarts}
+	all := []prometheus.Collector{m.publish, m.pending, m.ackPending, m.dropped, m.rescued, m.progress, m.dead, m.connected, m.syncAlways, m.storeFull, m.restarts}
 	m.unregister = func() {
 		for _, c := range all {
 			reg.Unregister(c)

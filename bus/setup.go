@@ -50,6 +50,13 @@ func (b *Bus) setup(ctx context.Context) error {
 			faults.add("consumer "+want.stream+"/"+want.name, cause(err), setupNext(err))
 		}
 	}
+	if b.srv != nil && b.srv.crashed {
+		for _, spec := range b.layout.consumers() {
+			if err := b.resume(ctx, spec); err != nil {
+				faults.add("consumer "+spec.stream+"/"+spec.name, "it cannot be set back after the crash: "+cause(err), "start again")
+			}
+		}
+	}
 	if err := b.sweepChannels(ctx); err != nil {
 		faults.add("stream "+streamOutbox, "messages of removed channels could not be moved to "+streamDead+": "+cause(err), "start again")
 	}

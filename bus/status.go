@@ -170,9 +170,10 @@ func (b *Bus) durables(ctx context.Context, s jetstream.Stream) (names []string)
 func (b *Bus) poll(ctx context.Context) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
-	counted := map[string]uint64{}
+	counted, stuck := map[string]uint64{}, map[string]uint64{}
 	for {
 		b.pollOnce(ctx, counted)
+		b.rescue(ctx, stuck, forgotten)
 		select {
 		case <-ctx.Done():
 			return

@@ -207,6 +207,11 @@ func (l layout) bucket(b bucketSpec) jetstream.StreamConfig {
 	}
 }
 
+// work tells whether a stream is a WorkQueue.
+func (l layout) work(stream string) bool {
+	return slices.ContainsFunc(streams, func(s streamSpec) bool { return s.name == stream && s.work })
+}
+
 // consumers gives every durable consumer.
 func (l layout) consumers() []consumerSpec {
 	var out []consumerSpec
