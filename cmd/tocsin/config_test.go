@@ -32,7 +32,7 @@ func TestReferenceExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	open := regexp.MustCompile(`(?m)^( *)# ( *[a-z-].*)$`).ReplaceAllString(string(text), "$1$2")
+	open := regexp.MustCompile(`(?m)^( {0,8})# ( *[a-z-].*)$`).ReplaceAllString(string(text), "$1$2")
 	open = strings.Replace(open, "routes: []\n", "routes:\n", 1)
 	open = strings.Replace(open, "Configuration of Tocsin", "# Configuration of Tocsin", 1)
 	path := write(t, t.TempDir(), "tocsin.yaml", open)
@@ -42,7 +42,7 @@ func TestReferenceExamples(t *testing.T) {
 			t.Errorf("example: %s", f.Error())
 		}
 	}
-	if len(c.Channels) != 14 || len(c.Notifier.Route.Routes) != 2 {
+	if len(c.Channels) != 14 || len(c.Notifier.Route.Routes) != 3 {
 		t.Errorf("%d channels and %d routes were read from the examples", len(c.Channels), len(c.Notifier.Route.Routes))
 	}
 }
