@@ -54,15 +54,16 @@ type Options struct {
 
 // Fetcher polls feeds. Its methods may be called at the same time.
 type Fetcher struct {
-	o       Options
-	get     *getter
-	hosts   *hosts
-	parsing *budget
-	slots   chan struct{}
-	starts  *pacer
-	network *network
-	metrics *metrics
-	changed chan struct{}
+	o        Options
+	get      *getter
+	hosts    *hosts
+	parsing  *budget
+	slots    chan struct{}
+	starts   *pacer
+	network  *network
+	articles *articles
+	metrics  *metrics
+	changed  chan struct{}
 
 	mu      sync.Mutex
 	feeds   map[string]*Feed
@@ -99,17 +100,18 @@ func New(o Options) (*Fetcher, error) {
 func newFetcher(o Options) *Fetcher {
 	h := newHosts(o.HostConns, o.HostGap, o.Now)
 	return &Fetcher{
-		o:       o,
-		get:     &getter{userAgent: o.UserAgent, hosts: h, denied: o.Denied, now: o.Now, large: newBudget(48 << 20)},
-		hosts:   h,
-		parsing: newBudget(o.MaxParseBytes),
-		slots:   make(chan struct{}, o.Workers),
-		starts:  newPacer(o.StartRate),
-		network: newNetwork(o.Now),
-		changed: make(chan struct{}, 1),
-		busy:    map[string]bool{},
-		views:   map[string]*view{},
-		clients: map[clientKey]*http.Client{},
+		o:        o,
+		get:      &getter{userAgent: o.UserAgent, hosts: h, denied: o.Denied, now: o.Now, large: newBudget(48 << 20)},
+		hosts:    h,
+		parsing:  newBudget(o.MaxParseBytes),
+		slots:    make(chan struct{}, o.Workers),
+		starts:   newPacer(o.StartRate),
+		network:  newNetwork(o.Now),
+		articles: newArticles(),
+		changed:  make(chan struct{}, 1),
+		busy:     map[string]bool{},
+		views:    map[string]*view{},
+		clients:  map[clientKey]*http.Client{},
 	}
 }
 
@@ -221,8 +223,14 @@ func polite(given *http.Client) *http.Client {
 
 const reconcileEvery = 5 * time.Minute
 
-// Run keeps every listed feed armed: at start, after each change of the list, and every 5 min, in any replica. It returns when ctx ends.
+// Run keeps every listed feed armed: at start, after each change of the list, and every 5 min, in any replica. It also reads the articles of feeds
+// with full_text. It returns when ctx ends.
 func (f *Fetcher) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for range articleReader {
+		wg.Go(func() { f.readArticles(ctx) })
+	}
 	t := time.NewTicker(reconcileEvery)
 	defer t.Stop()
 	for {

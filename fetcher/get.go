@@ -1,6 +1,7 @@
 package fetcher
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -52,6 +53,7 @@ type getter struct {
 	denied    func(error) bool
 	now       func() time.Time
 	large     *budget // memory of bodies over 1 MiB while they are read
+	hops      int     // most redirects; 0 = maxHops
 	patient   bool    // waits for a busy host instead of asking to come later
 }
 
@@ -91,8 +93,8 @@ func (g *getter) get(ctx context.Context, client *http.Client, f *Feed, start st
 		if seen[key] {
 			return nil, fault(ReasonRedirect, "redirects in a loop at %s", redactURL(u))
 		}
-		if hop > maxHops {
-			return nil, fault(ReasonRedirect, "more than %d redirects", maxHops)
+		if most := cmp.Or(g.hops, maxHops); hop > most {
+			return nil, fault(ReasonRedirect, "more than %d redirects", most)
 		}
 		seen[key] = true
 		a, next, err := g.hop(limited, client, f, u, val, hop)

@@ -113,6 +113,15 @@ func (h *hosts) free(key string) {
 	}
 }
 
+// idle tells whether nobody asks the host now and nothing holds it.
+func (h *hosts) idle(key string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	x := h.m[key]
+	now := h.now()
+	return x == nil || x.used == 0 && !x.next.After(now) && !x.queue.After(now) && !x.hold.After(now)
+}
+
 // hold keeps every feed of the host away until t (row 18).
 func (h *hosts) hold(key string, t time.Time) {
 	h.mu.Lock()

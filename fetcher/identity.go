@@ -17,6 +17,7 @@ type judge struct {
 	groups map[string]*group // what each identity text stands for in this document
 	inDoc  map[uint64]bool   // identities of the document's entries
 	order  []uint64
+	all    []news.Item // every entry with its identity, in the order of order
 	out    []news.Item
 	known  int // entries that were seen before, by any key
 	fresh  int // new items
@@ -117,7 +118,7 @@ func (j *judge) decide(e *Entry, it news.Item) {
 	if a, ok := j.st.Seen.alias[id]; ok {
 		it.ID = a
 	}
-	j.order = append(j.order, id)
+	j.order, j.all = append(j.order, id), append(j.all, it)
 	old, ok := j.find(x.item)
 	switch {
 	case ok:

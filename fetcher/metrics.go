@@ -37,7 +37,7 @@ func newMetrics(reg prometheus.Registerer, snapshot func() []sample) (*metrics, 
 		}),
 		named: map[string]bool{},
 	}
-	for _, outcome := range []string{"new", "edited", "known", "unchanged", "dropped", "not_stored"} {
+	for _, outcome := range []string{"new", "edited", "known", "unchanged", "dropped", "not_stored", "fulltext", "not_article", "page_failed", "refused_push"} {
 		m.items.WithLabelValues(outcome)
 	}
 	var errs []error

@@ -32,7 +32,7 @@ func TestMetricsAreCleanAndBounded(t *testing.T) {
 	}
 	n, err := testutil.GatherAndCount(r.reg)
 	// Per feed: 6 gauges, one counter of lost items, one counter for each reason at most. Besides: states, outcomes and a histogram.
-	if limit := len(feeds)*(7+len(Reasons())) + len(States()) + 6 + 1; err != nil || n > limit {
+	if limit := len(feeds)*(7+len(Reasons())) + len(States()) + 10 + 1; err != nil || n > limit {
 		t.Errorf("%d series, at most %d: %v", n, limit, err)
 	}
 	for name, want := range map[string]float64{

@@ -85,6 +85,8 @@ type poll struct {
 	published int       // items stored
 	before    time.Time // last document in full before this poll
 	partly    Reason    // why a document was read in part
+	pages     []*wanted // articles to read
+	backlog   bool      // the first document of the feed
 	pushed    bool      // a hub brought the document
 	fault     *Fault    // why it failed; nil when the feed was reached
 	said      *Fault    // what went wrong, also when our own network is to blame
@@ -92,6 +94,7 @@ type poll struct {
 
 func (p *poll) run(ctx context.Context) error {
 	p.awake()
+	p.recall()
 	err := p.attempt(ctx)
 	if p.st.Adopted != "" && gaveUp(err) {
 		p.st.Adopted, p.st.Since = "", 0
@@ -125,6 +128,7 @@ func (p *poll) finish(ctx context.Context) error {
 	if err := p.f.save(ctx, p.feed, p.st, p.rev); err != nil {
 		return err
 	}
+	p.queue()
 	p.f.see(p.feed, p.st)
 	if p.st.Gone {
 		return nil

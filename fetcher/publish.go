@@ -36,6 +36,8 @@ func (p *poll) publish(ctx context.Context, res *Result, doc *Document, cut bool
 	if !firstDoc && !p.pushed {
 		p.st.shifted(j.out, datesOf(entries, items), p.now.Sub(p.st.LastFull))
 	}
+	p.backlog = firstDoc && !p.feed.Backfill
+	p.wants(j)
 	p.f.metrics.item("known", j.known-j.edited)
 	p.f.metrics.item("dropped", res.Dropped)
 	return p.count(ctx, j, firstDoc, res, doc)

@@ -182,7 +182,11 @@ func (f *Fetcher) receive(ctx context.Context, fd *Feed, body []byte, contentTyp
 	}
 	st.Seen.brief, st.Notes = brief, notes
 	st.Push.Got, st.Push.Last, st.Push.At = st.Push.Got+1, p.now, p.now
-	return f.save(ctx, fd, st, rev)
+	if err := f.save(ctx, fd, st, rev); err != nil {
+		return err
+	}
+	p.queue()
+	return nil
 }
 
 // beginSoon waits a little for a poll of the feed to end.

@@ -34,7 +34,7 @@ func floors() []room {
 			dir: "fetcher", floor: 2, ours: []string{"news", "news/strict"},
 			outside: []string{
 				"github.com/mmcdole/gofeed", "golang.org/x/net", "golang.org/x/text/encoding", "golang.org/x/text/transform",
-				"github.com/andybalholm/brotli", prometheusModule,
+				"github.com/andybalholm/brotli", "codeberg.org/readeck/go-readability/v2", prometheusModule,
 			},
 		},
 		{dir: "matcher/watchlist", floor: 2, ours: []string{"news", "news/strict"}},
