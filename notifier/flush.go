@@ -10,23 +10,26 @@ import (
 
 const (
 	flushEvery = 500 * time.Millisecond
-	aloneMost  = 10 // entries that go out one by one when quiet hours end; more make one summary
+	flushRest  = 30 * time.Second // longest pause after errors
+	aloneMost  = 10               // entries that go out one by one when quiet hours end; more make one summary
 )
 
 // Run sends what waited when its time has come, until ctx ends. It keeps running when the bus cannot be written: what it could not send it tries
 // again.
 func (n *Notifier) Run(ctx context.Context) error {
-	t := time.NewTicker(flushEvery)
-	defer t.Stop()
-	for {
+	for pause := flushEvery; ; {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-t.C:
+		case <-time.After(pause):
 		}
-		if err := n.Flush(ctx); err != nil && ctx.Err() == nil {
-			n.o.Log.Error("held alerts cannot be sent yet", "err", err)
+		err := n.Flush(ctx)
+		if err == nil || ctx.Err() != nil {
+			pause = flushEvery
+			continue
 		}
+		pause = min(2*pause, flushRest)
+		n.o.Log.Warn("held alerts cannot be sent yet", "err", err)
 	}
 }
 

@@ -63,6 +63,23 @@ func (t *tree) timed() bool {
 	return t.group != nil || t.quiet != nil || t.digest != nil || t.throttle != nil
 }
 
+// each calls f for t and every route below it.
+func (t *tree) each(f func(*tree)) {
+	f(t)
+	for _, c := range t.children {
+		c.each(f)
+	}
+}
+
+// Waits tells that an alert may wait somewhere. What waits is known to one process: of several notifiers on one bus each would send it.
+func (c *Config) Waits() bool {
+	waits := false
+	if root, err := compileRoute(c.Route, nil); err == nil {
+		root.each(func(t *tree) { waits = waits || t.timed() })
+	}
+	return waits
+}
+
 // muted tells whether a silence or another alert keeps this one from people, and which.
 func (n *Notifier) muted(a *news.Alert, l Labels, now time.Time) (reason, why string) {
 	if s := n.silences.holds(a, l, now); s != nil {
@@ -80,14 +97,14 @@ func (n *Notifier) muted(a *news.Alert, l Labels, now time.Time) (reason, why st
 // place sends an entry on its way: suppressed, planned at once, or held. What the ledger knows already stays as it is.
 func (n *Notifier) place(ctx context.Context, h *held, d *news.Delivery, reason, why string) error {
 	old := reason == news.SuppressOldNews && h.route.digest != nil
+	if h.route.timed() && n.known(d.ID) {
+		return nil
+	}
 	switch {
 	case reason == news.SuppressSilence || reason == news.SuppressInhibit || reason == news.SuppressGone:
 		return n.suppressed(ctx, d, reason, why)
 	case reason != "" && !old, !h.route.timed(), h.alert.Kind == news.KindTest:
 		return n.plan(ctx, h.alert, d, h.ch, reason)
-	}
-	if n.known(d.ID) {
-		return nil
 	}
 	n.accept(d)
 	h.at = n.o.Now()
@@ -231,6 +248,11 @@ func (n *Notifier) Held() map[string]int {
 	n.holds.mu.Lock()
 	defer n.holds.mu.Unlock()
 	out := map[string]int{}
+	n.root.each(func(t *tree) {
+		if t.timed() {
+			out[t.id] = 0
+		}
+	})
 	for _, x := range n.holds.lots {
 		for _, h := range x.entries {
 			out[h.route.id]++

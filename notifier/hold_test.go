@@ -125,6 +125,11 @@ func TestARedeliveredAlertIsHeldOnce(t *testing.T) {
 	for range 3 {
 		must(t, n.HandleAlert(t.Context(), m.alerts[0]))
 	}
+	m.pass(80 * time.Hour) // a reading so late that the alert would be too old
+	must(t, n.HandleAlert(t.Context(), m.alerts[0]))
+	if s := m.events(news.EventSuppressed); len(s) != 0 {
+		t.Errorf("a waiting alert is suppressed: %+v", s)
+	}
 	m.wait(t, n, 2*time.Hour)
 	must(t, n.HandleAlert(t.Context(), m.alerts[0]))
 	m.wait(t, n, 2*time.Hour)

@@ -186,7 +186,7 @@ func chaosSize() (mentions, kills int, span time.Duration) {
 	case testing.Short():
 		return 90, 3, 6 * time.Second
 	}
-	return 667, 8, 35 * time.Second
+	return 667, 8, 20 * time.Second
 }
 
 // TestChaos kills the process at random moments while alerts flow to three receivers that answer wrongly three times in ten: every alert is named

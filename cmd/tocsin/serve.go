@@ -190,6 +190,9 @@ func (in *instance) buildRooms(feeds []fetcher.Feed) error {
 	if in.notify, err = notifier.New(o); err != nil {
 		return usage(fmt.Errorf("notifier: %w", err))
 	}
+	if in.clustered() && in.roles.notifier && in.cfg.Notifier.Waits() {
+		in.log.Warn("routes have digests, groups, quiet hours or throttles: run only one notifier on this bus", "component", "notifier")
+	}
 	return nil
 }
 
