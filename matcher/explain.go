@@ -137,9 +137,18 @@ func (s *scratch) whyFails(r *rule, v verdict) string {
 	case r.Rule.Score != nil:
 		return fmt.Sprintf("%d points of %d", v.points, r.Rule.Score.AtLeast)
 	case v.near >= 0:
-		return fmt.Sprintf("nearest words stand %s apart: %s", plural(int(v.near), "word"), r.Source)
+		return fmt.Sprintf("nearest words stand %s apart: %s", plural(int(v.near), "word"), cutText(r.Source))
 	}
-	return "does not hold: " + r.Source
+	return "does not hold: " + cutText(r.Source)
+}
+
+// cutText shortens a long query for a line of explanation.
+func cutText(s string) string {
+	const most = 160
+	if rs := []rune(s); len(rs) > most {
+		return string(rs[:most]) + "…"
+	}
+	return s
 }
 
 // Write prints the explanation for a person. With color set, mentions stand out by terminal sequences.

@@ -32,7 +32,7 @@ func (s *scratch) matches() []news.Match {
 	if len(s.cands) == 0 && len(asked) == 0 {
 		return nil
 	}
-	found := map[int32]*news.Match{}
+	found := map[int32]*news.Match{} // by list
 	s.addMentions(found)
 	s.addRules(found, asked)
 	return s.finish(found)
@@ -132,6 +132,9 @@ func (s *scratch) addRules(found map[int32]*news.Match, asked []int32) {
 }
 
 func (s *scratch) finish(found map[int32]*news.Match) []news.Match {
+	if len(found) == 0 {
+		return nil
+	}
 	out := make([]news.Match, 0, len(found))
 	for _, m := range found {
 		slices.SortFunc(m.Entities, func(a, b news.EntityHit) int { return strings.Compare(a.ID, b.ID) })

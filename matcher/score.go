@@ -150,10 +150,7 @@ func (t Tally) plus(o Tally) Tally {
 }
 
 func (it *Labelled) mistake(id string, hard bool, why string) Mistake {
-	text := strings.TrimSpace(it.Title + " | " + it.Summary + it.Body)
-	if rs := []rune(text); len(rs) > 160 {
-		text = string(rs[:160]) + "…"
-	}
+	text := cutText(strings.TrimSpace(it.Title + " | " + it.Summary + it.Body))
 	return Mistake{Item: it.ID, Lang: it.Lang, Entity: id, Hard: hard, Why: why, Text: text}
 }
 
