@@ -32,7 +32,7 @@ const (
 	pageAccept  = "text/html, application/xhtml+xml, text/plain;q=0.8, */*;q=0.1"
 )
 
-// ReadPage makes one polite GET of a page and gives its text: redirects are followed as for feeds, at most 4 MiB and 20 s are spent. Of o only
+// ReadPage makes one polite GET of a page and gives its text, that of the article where it holds one: redirects are followed as for feeds, at most 4 MiB and 20 s are spent. Of o only
 // Client, UserAgent, Denied and Now are used. When the page or its server is to blame, the error is a *Fault.
 func ReadPage(ctx context.Context, o Options, address string) (Page, error) {
 	o.defaults()
@@ -53,6 +53,10 @@ func ReadPage(ctx context.Context, o Options, address string) (Page, error) {
 		return Page{}, fl
 	}
 	p, err := pageOf(a.body, a.header.Get("Content-Type"))
+	if article, artErr := articleText(a.body, a.header.Get("Content-Type"), a.url); err == nil && artErr == nil && article != "" {
+		p.Cut = false
+		p.setText(article) // what the item would get as its full text
+	}
 	p.URL, p.Cut = redactURL(a.url), p.Cut || a.cut
 	return p, err
 }
