@@ -104,6 +104,10 @@ func (n *Notifier) stillDue(ctx context.Context, h *held, now time.Time) (ready 
 	if s := n.silences.holds(h.alert, h.labels, now); s != nil {
 		return false, n.dropHeld(ctx, h, news.SuppressSilence, s.About())
 	}
+	reason, why, err := n.away(ctx, h.ch, n.draft(h.alert, h.route.id, h.ch, h.to, now), "", "")
+	if err != nil || reason != "" {
+		return false, errors.Join(err, n.dropAway(ctx, h, reason, why))
+	}
 	if h.reason == news.HoldDigest {
 		return true, nil
 	}
@@ -116,6 +120,14 @@ func (n *Notifier) stillDue(ctx context.Context, h *held, now time.Time) (ready 
 		n.holds.move(h, func() { h.reason, h.group, h.due = next.reason, next.group, next.due })
 	}
 	return !wait, nil
+}
+
+// dropAway suppresses an entry whose recipient left while it waited; no reason means that this could not be asked.
+func (n *Notifier) dropAway(ctx context.Context, h *held, reason, why string) error {
+	if reason == "" {
+		return nil
+	}
+	return n.dropHeld(ctx, h, reason, why)
 }
 
 func (n *Notifier) dropHeld(ctx context.Context, h *held, reason, why string) error {

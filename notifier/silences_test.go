@@ -125,3 +125,21 @@ func TestInhibitedAlertsSayWhy(t *testing.T) {
 	}
 	balanced(t, m, n)
 }
+
+// TestWhoLeavesGetsNoDigest: the recipient leaves while an alert waits for the digest.
+func TestWhoLeavesGetsNoDigest(t *testing.T) {
+	m, e, left := newModel(), &endpoint{}, ""
+	ch := e.digesting("desk")
+	ch.Away = func(context.Context, string, string) (string, error) { return left, nil }
+	n := m.start(t, config(t, `route: {channels: [desk], digest: {every: 1h}}`), ch)
+	throughAlerts(t, m, n, match("i1"))
+	left = "left the list"
+	m.wait(t, n, time.Hour)
+	if c := n.Ledger()["desk"]; c != (Counts{Accepted: 1, Suppressed: 1}) || len(e.got) != 0 {
+		t.Errorf("%+v, %d messages", c, len(e.got))
+	}
+	if s := m.events(news.EventSuppressed); s[0].Reason != news.SuppressGone || s[0].Status != left {
+		t.Errorf("%+v", s)
+	}
+	balanced(t, m, n)
+}
