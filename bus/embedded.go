@@ -38,7 +38,7 @@ type embedded struct {
 	reserve int64 // bytes that stay free; negative: no guard
 	log     *slog.Logger
 	lock    *flock.Flock
-	crashed bool // the process before did not close the bus
+	crashed bool // the process before did not close the bus, and the consumers are not set back yet
 	logs    *serverLog
 	kicked  chan struct{}
 	onFull  func(full bool)
@@ -153,7 +153,7 @@ func (e *embedded) stop() error {
 	if srv := e.server(); srv != nil && !halt(srv) {
 		return errors.New("the embedded server does not shut down")
 	}
-	return unlockDir(e.lock)
+	return unlockDir(e.lock, !e.crashed)
 }
 
 // halt shuts a server down and waits until it has ended, within its budget.

@@ -44,9 +44,13 @@ func lockDir(dir string) (l *flock.Flock, crashed bool, err error) {
 	return l, crashed, nil
 }
 
-// unlockDir gives the directory free and notes that the bus was closed.
-func unlockDir(l *flock.Flock) error {
-	return errors.Join(os.WriteFile(l.Path(), []byte(closedWell+"\n"), 0o600), l.Unlock())
+// unlockDir gives the directory free. well notes that the bus was closed in good order, and that nothing is left to do of a crash before.
+func unlockDir(l *flock.Flock, well bool) error {
+	var err error
+	if well {
+		err = os.WriteFile(l.Path(), []byte(closedWell+"\n"), 0o600)
+	}
+	return errors.Join(err, l.Unlock())
 }
 
 func holder(path string) string {

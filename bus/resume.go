@@ -21,6 +21,17 @@ import (
 // deterministic, so working through them again changes nothing.
 const rewindBy = 128
 
+// resumeAll sets every consumer back after a crash. A start that fails on the way leaves the crash to the next one.
+func (b *Bus) resumeAll(ctx context.Context) (faults Faults) {
+	for _, spec := range b.layout.consumers() {
+		if err := b.resume(ctx, spec); err != nil {
+			faults.add("consumer "+spec.stream+"/"+spec.name, "it cannot be set back after the crash: "+cause(err), "start again")
+		}
+	}
+	b.srv.crashed = len(faults) > 0
+	return faults
+}
+
 // resume hands out again what may have been under way when the process before this one died. It also spares these messages their AckWait.
 func (b *Bus) resume(ctx context.Context, spec consumerSpec) error {
 	ctx, cancel := context.WithTimeout(ctx, setupBudget)
@@ -44,7 +55,7 @@ func (b *Bus) resume(ctx context.Context, spec consumerSpec) error {
 // which replaces them when it fires. One message of each consumer a round is enough: there are few, and rounds follow one another.
 func (b *Bus) rescue(ctx context.Context, stuck map[string]uint64, age func(consumerSpec) time.Duration) {
 	for _, spec := range b.layout.consumers() {
-		if !b.layout.work(spec.stream) || ctx.Err() != nil {
+		if !b.layout.work(spec.stream) || !b.roleReads(spec) || b.mayNotLook(spec.stream) || ctx.Err() != nil {
 			continue
 		}
 		m, err := b.below(ctx, spec, age(spec))
@@ -59,6 +70,11 @@ func (b *Bus) rescue(ctx context.Context, stuck map[string]uint64, age func(cons
 			b.planAgain(ctx, spec, m)
 		}
 	}
+}
+
+// mayNotLook tells that this key was refused a look at the stream's messages: then another process has to rescue them.
+func (b *Bus) mayNotLook(stream string) bool {
+	return b.link.deniedPublish("$JS.API.DIRECT.GET."+stream) != ""
 }
 
 // forgotten is the age from which a message below the floor counts as forgotten.
@@ -99,6 +115,11 @@ func (b *Bus) planAgain(ctx context.Context, spec consumerSpec, m *jetstream.Raw
 	default:
 		err = fmt.Errorf("stream %s has no schedules", spec.stream)
 	}
+	id := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
+	if err != nil {
+		b.log.Warn("message that its consumer had forgotten is not planned again yet", "component", "bus", "reason", spec.name, "item", id, "err", err)
+		return
+	}
 	b.metrics.rescued.WithLabelValues(spec.name).Inc()
-	b.log.Warn("message that its consumer had forgotten is planned again", "component", "bus", "reason", spec.name, "item", m.Subject[strings.LastIndexByte(m.Subject, '.')+1:], "err", err)
+	b.log.Warn("message that its consumer had forgotten is planned again", "component", "bus", "reason", spec.name, "item", id)
 }

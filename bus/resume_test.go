@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -47,6 +48,15 @@ func TestCrashHandsOutAgain(t *testing.T) {
 				if err := os.WriteFile(filepath.Join(dir, "tocsin.lock"), []byte("1\n"), 0o600); err != nil { // what a killed process leaves
 					t.Fatal(err)
 				}
+			}
+			// A start that fails changes nothing of what the next one has to do.
+			taken, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer taken.Close()
+			if _, err := bustest.TryOpen(t, func(o *bus.Options) { o.Dir, o.Listen = dir, taken.Addr().String() }); err == nil {
+				t.Fatal("a port that is taken was no fault")
 			}
 			b, err := bustest.TryOpen(t, func(o *bus.Options) { o.Dir = dir })
 			if err != nil {

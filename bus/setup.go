@@ -51,11 +51,7 @@ func (b *Bus) setup(ctx context.Context) error {
 		}
 	}
 	if b.srv != nil && b.srv.crashed {
-		for _, spec := range b.layout.consumers() {
-			if err := b.resume(ctx, spec); err != nil {
-				faults.add("consumer "+spec.stream+"/"+spec.name, "it cannot be set back after the crash: "+cause(err), "start again")
-			}
-		}
+		faults = append(faults, b.resumeAll(ctx)...)
 	}
 	if err := b.sweepChannels(ctx); err != nil {
 		faults.add("stream "+streamOutbox, "messages of removed channels could not be moved to "+streamDead+": "+cause(err), "start again")

@@ -18,6 +18,7 @@ type scratch struct {
 	toks   []fold.Token
 	hits   []hit
 	sifted []int32 // by the sieve of the table in use
+	walk   walker
 	buf    []byte
 
 	cands     []candidate
@@ -116,9 +117,11 @@ func (s *scratch) reset(item *news.Item) {
 // look reads the item and finds the aliases and rules that it may be about. It tells whether there are any.
 func (s *scratch) look(item *news.Item) bool {
 	s.reset(item)
-	for f, field := range item.Fields() {
-		s.texts[f] = field.Text
-		s.toks = fold.Append(s.toks, field.Text)
+	s.texts = [3]string{item.Title, item.Summary, item.Body} // as item.Fields orders them
+	for f, text := range s.texts {
+		if text != "" {
+			s.toks = fold.Append(s.toks, text)
+		}
 		s.bounds[f+1] = int32(len(s.toks))
 	}
 	s.scan(s.x.primary)
@@ -128,6 +131,9 @@ func (s *scratch) look(item *news.Item) bool {
 func (s *scratch) scan(t *table) {
 	for f := range s.texts {
 		base := s.bounds[f]
+		if base == s.bounds[f+1] {
+			continue
+		}
 		t.scan(s, s.texts[f], s.toks[base:s.bounds[f+1]], uint8(f), base)
 	}
 }

@@ -115,9 +115,13 @@ func after(toks []fold.Token, i int) int { return i + 1 + toks[i].Parts() }
 
 // scan finds every phrase in toks. Hits carry token numbers counted from base.
 func (t *table) scan(s *scratch, text string, toks []fold.Token, field uint8, base int32) {
-	w := walker{table: t, s: s, text: text, toks: toks, field: field, base: base}
 	var parted bool
 	s.sifted, parted = t.sieve.Sift(s.sifted[:0], toks)
+	if len(s.sifted) == 0 && !parted && !t.prefixes.any() {
+		return
+	}
+	w := &s.walk
+	w.table, w.s, w.text, w.toks, w.field, w.base = t, s, text, toks, field, base
 	for _, x := range s.sifted {
 		if i := int(x >> 1); x&1 == 0 {
 			w.single(i, toks[i].Hash)
@@ -129,7 +133,7 @@ func (t *table) scan(s *scratch, text string, toks []fold.Token, field uint8, ba
 		w.parted()
 	}
 	if t.prefixes.any() {
-		t.prefixes.scan(&w)
+		t.prefixes.scan(w)
 	}
 }
 

@@ -62,8 +62,8 @@ func waitArrived(t *testing.T, w *newsroom.World, p *proc, mentions int, within 
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("webhook %d, mail %d of %d mentions after %s\nstatus: %s\ndead: %s\nlog: %s", len(hooks), len(mails), mentions, within,
-				p.get("/api/v1/status"), p.get("/api/v1/dead"), tail(p.output(), 2000))
+			t.Fatalf("webhook %d, mail %d of %d mentions after %s, %d not served yet\nfeeds: %s\nstatus: %s\ndead: %s\nlog: %s", len(hooks), len(mails), mentions, within,
+				w.Unserved(), p.get("/api/v1/feeds"), p.get("/api/v1/status"), p.get("/api/v1/dead"), tail(p.output(), 2000))
 		}
 	}
 }
