@@ -2,6 +2,7 @@ package fold
 
 import (
 	"math/bits"
+	"slices"
 	"unsafe"
 )
 
@@ -35,21 +36,22 @@ func (s Sieve) Sift(dst []int32, toks []Token) (out []int32, parted bool) {
 	}
 	ones, oneMask := unsafe.Pointer(&s.ones[0]), uint64(len(s.ones)-1)<<3
 	twos, twoMask := unsafe.Pointer(&s.twos[0]), uint64(len(s.twos)-1)<<3
+	n := len(dst)
+	dst = slices.Grow(dst, 2*len(toks))[:n+2*len(toks)]
+	to := unsafe.Pointer(&dst[0]) // room for all: each number is written, and stays when its bits say so
 	h, places := toks[0].Hash, toks[0].Place
-	for i := 1; i < len(toks); i++ {
-		next := toks[i].Hash
-		places |= toks[i].Place
-		key := PairKey(h, next)
+	for i, t := range toks[1:] {
+		places |= t.Place
 		w := *(*uint64)(unsafe.Add(ones, h>>27&oneMask))
-		if w>>(h>>24&63)&(w>>(h>>18&63))&1 != 0 {
-			dst = append(dst, int32(2*i-2))
-		}
+		*(*int32)(unsafe.Add(to, 4*n)) = int32(2 * i)
+		n += int(w >> (h >> 24 & 63) & (w >> (h >> 18 & 63)) & 1)
+		key := PairKey(h, t.Hash)
 		w = *(*uint64)(unsafe.Add(twos, key>>27&twoMask))
-		if w>>(key>>24&63)&(w>>(key>>18&63))&1 != 0 {
-			dst = append(dst, int32(2*i-1))
-		}
-		h = next
+		*(*int32)(unsafe.Add(to, 4*n)) = int32(2*i + 1)
+		n += int(w >> (key >> 24 & 63) & (w >> (key >> 18 & 63)) & 1)
+		h = t.Hash
 	}
+	dst = dst[:n]
 	if s.ones.Has(h) {
 		dst = append(dst, int32(2*len(toks)-2))
 	}
