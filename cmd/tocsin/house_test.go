@@ -299,7 +299,7 @@ func embedded(doc *ast.CommentGroup) bool {
 }
 
 // constructors make values that nobody changes afterwards.
-const constructors = " errors.New fmt.Errorf strings.NewReplacer base32.NewEncoding base64.NewEncoding reflect.TypeFor reflect.TypeOf rangetable.Merge rangetable.New" +
+const constructors = " errors.New fmt.Errorf strings.NewReplacer base32.NewEncoding base64.NewEncoding reflect.TypeFor reflect.TypeOf rangetable.Merge rangetable.New sync.OnceValue" +
 	" strings.Fields strings.Split maps.Clone slices.Sorted slices.Concat time.FixedZone cases.Fold transform.Chain runes.In runes.Remove language.NewMatcher "
 
 func notATable(init ast.Expr) string {

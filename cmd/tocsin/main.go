@@ -104,7 +104,7 @@ func rootCommand(io std) *cobra.Command {
 	grouped("run", runCommand(io), demoCommand(io), checkCommand(io), reloadCommand(io))
 	grouped("lists", matchCommand(io), explainCommand(io), scoreCommand(io), backtestCommand(io), schemaCommand(io), feedsCommand(io))
 	grouped("see", streamCommands(io)...)
-	grouped("see", whyCommand(io), deadCommand(io), ledgerCommand(io), silenceCommand(io), routeCommand(io), feedbackCommand(io))
+	grouped("see", whyCommand(io), deadCommand(io), storiesCommand(io), ledgerCommand(io), silenceCommand(io), routeCommand(io), feedbackCommand(io))
 	root.AddCommand(versionCommand(io))
 	return root
 }

@@ -188,10 +188,21 @@ func (t *tables) long(b []byte) uint64 {
 const closer Gap = 0x40
 
 // between is the gap that the separators from s.i+from to s.i+to make.
-//
+func (s *scanner) between(from, to int) Gap {
+	if from == to {
+		return Joined
+	}
+	return s.gapOver(s.i+from, s.i+to)
+}
+
 //go:noinline
-func (s *scanner) between(from, to int) (gap Gap) {
-	for i := s.i + from; i < s.i+to; {
+func (s *scanner) gapOver(from, to int) (gap Gap) {
+	for i := from; i < to; {
+		if k := table.gaps[s.b[i]]; k != closer {
+			gap |= k
+			i++
+			continue
+		}
 		e, n := s.look(i)
 		if e>>16 == doHard {
 			gap = Hard
