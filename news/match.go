@@ -16,6 +16,7 @@ type Match struct {
 	Mentions  []Mention         `json:"mentions,omitempty"` // in the order of the text: title, summary, body
 	Rules     []RuleHit         `json:"rules,omitempty"`    // sorted by id
 	MatchedAt time.Time         `json:"matched_at"`
+	Signature *Signature        `json:"signature,omitempty"` // what the item tells of, for joining items into stories
 }
 
 // EntityHit is a watched entity that an item mentions.

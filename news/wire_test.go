@@ -52,6 +52,11 @@ func fill(v reflect.Value, name string) {
 		v.SetString(name + " <&> پښتو")
 	case v.Kind() == reflect.Bool:
 		v.SetBool(true)
+	case v.Kind() == reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem(), name)
+	case v.CanFloat():
+		v.SetFloat(float64(len(name)) + 0.5)
 	case v.CanInt():
 		v.SetInt(int64(len(name)))
 	case v.CanUint():

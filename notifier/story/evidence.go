@@ -1,0 +1,319 @@
+package story
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"tocsin/news"
+)
+
+// weights say how much each piece of evidence counts, in units of log odds. They were fitted on labelled titles by logistic regression and then
+// rounded; what the labels held too few cases of (ordinals, places, columns) was set by hand.
+var weights = struct {
+	start, startForeign                                     float64
+	alike, alikeHead, covers, bits, rarest, second, phrases float64
+	apart, apartCommon, gap                                 float64
+	sameAct, otherAct, otherAgent                           float64
+	sameNumber, otherNumber, toll                           float64
+	lands, names, places, events, contrary, ordinal, means  float64
+	view, series, column, live, sameOutlet, crowd           float64
+}{
+	start: -5.3, startForeign: -5.6,
+	alike: 1.4, alikeHead: 0.8, covers: 1.3, bits: 4.2, rarest: 1.6, second: 0.7, phrases: 2.0,
+	apart: -0.15, apartCommon: -0.5, gap: -0.9,
+	sameAct: 0.45, otherAct: -0.5, otherAgent: -0.7,
+	sameNumber: 0.55, otherNumber: -2.1, toll: -1.5,
+	lands: -1.1, names: -0.3, places: -2, events: -0.3, contrary: -0.6, ordinal: -3, means: -1.5,
+	view: -1.8, series: -2.5, column: -3, live: -0.3, sameOutlet: -0.6, crowd: 0.45,
+}
+
+const (
+	joinAt  = 0.0  // points from which an item joins a story
+	mergeAt = 0.5  // points from which two stories become one
+	sure    = 10.0 // points of the same link or the same text
+	alike   = 0.85 // share of text from which two texts are the same
+	scarce  = 7.5  // bits of the rarest shared key below which time counts more
+)
+
+// words weighs names and words in common.
+func (w *scale) words(a, b *profile, c *shared, foreign bool) {
+	w.put("same names and words", weights.bits, min(c.shared, 50)/30, some(c.keys))
+	w.put("share of all words", weights.alike, ratio(c.shared, c.united), percent(ratio(c.shared, c.united)))
+	w.put("share of main clauses", weights.alikeHead, ratio(c.head, c.headAll), percent(ratio(c.head, c.headAll)))
+	w.put("share of the shorter", weights.covers, min(1, c.shared/max(c.least, 20)), percent(min(1, c.shared/max(c.least, 20))))
+	w.put("rarest in common", weights.rarest, c.top[0]/10, some(c.keys[:min(1, len(c.keys))]))
+	w.put("second rarest", weights.second, c.top[1]/10, "")
+	if !foreign {
+		n := meeting(a.pairs, b.pairs)
+		w.put("same phrases", weights.phrases, min(1, float64(n)/float64(max(min(len(a.pairs), len(b.pairs)), 4))), strconv.Itoa(n))
+	}
+	w.put("many items", weights.crowd, math.Log2(float64(min(a.n, b.n))), "")
+}
+
+// meeting counts what two sorted lists share.
+func meeting(a, b []uint32) (n int) {
+	for i, j := 0, 0; i < len(a) && j < len(b); {
+		switch {
+		case a[i] < b[j]:
+			i++
+		case a[i] > b[j]:
+			j++
+		default:
+			n, i, j = n+1, i+1, j+1
+		}
+	}
+	return n
+}
+
+func (w *scale) time(a, b *profile, c *shared) {
+	days := min(apart(a, b), 4)
+	w.put("days apart", weights.apart, days, fmt.Sprintf("%.1f days", days))
+	if c.top[0] < scarce {
+		w.put("days apart, common words", weights.apartCommon, days, fmt.Sprintf("%.1f days", days))
+	}
+	g := min(gap(a, b).Hours()/24, 7)
+	w.put("silence between", weights.gap, g, fmt.Sprintf("%.1f days", g))
+}
+
+// doers weighs who acts and what happens.
+func (w *scale) doers(a, b *profile) {
+	same, known := 0, 0
+	for _, x := range a.acts {
+		for _, y := range b.acts {
+			if x.key == "" || y.key == "" {
+				continue
+			}
+			known += x.n * y.n
+			if x.key == y.key {
+				same += x.n * y.n
+			}
+		}
+	}
+	all := float64(a.n * b.n)
+	w.put("same action", weights.sameAct, float64(same)/all, acts(a))
+	w.put("other action", weights.otherAct, float64(known-same)/all, acts(a)+" / "+acts(b))
+	other := 0
+	for _, x := range a.agents {
+		for _, y := range b.agents {
+			if len(x.group) > 0 && len(y.group) > 0 && !slices.ContainsFunc(x.group, func(id string) bool { return slices.Contains(y.group, id) }) {
+				other += x.n * y.n
+			}
+		}
+	}
+	w.put("another acts", weights.otherAgent, float64(other)/all, agents(a)+" / "+agents(b))
+}
+
+func acts(p *profile) string {
+	var keys []string
+	for _, t := range p.acts {
+		if t.key != "" {
+			keys = append(keys, t.key)
+		}
+	}
+	return some(keys)
+}
+
+func agents(p *profile) string {
+	var keys []string
+	for _, a := range p.agents {
+		if len(a.group) > 0 {
+			keys = append(keys, a.group[0])
+		}
+	}
+	return some(keys)
+}
+
+// figures weighs numbers. Tolls rise while a story lasts, so a greater one does not keep items apart; a much smaller later one does.
+func (w *scale) figures(a, b *profile) {
+	var equal, detail = 0.0, []string(nil)
+	same, other := map[string]bool{}, ""
+	for _, x := range a.numbers {
+		for _, y := range b.numbers {
+			if x == y {
+				equal += math.Log2(1 + math.Abs(x.Value))
+				same[x.Unit] = true
+				detail = append(detail, strconv.FormatFloat(x.Value, 'g', -1, 64)+" "+x.Unit)
+			}
+		}
+	}
+	w.put("same numbers", weights.sameNumber, min(equal, 6)/3, some(detail))
+	for _, x := range a.numbers {
+		for _, y := range b.numbers {
+			if x.Unit == y.Unit && x.Value != y.Value && !same[x.Unit] && counts(x.Unit) && other == "" {
+				other = fmt.Sprintf("%g / %g %s", x.Value, y.Value, x.Unit)
+			}
+		}
+	}
+	if other != "" {
+		w.put("other numbers", weights.otherNumber, 1, other)
+	}
+	first, then := a.toll, b.toll
+	if b.middle/float64(b.n) < a.middle/float64(a.n) {
+		first, then = then, first
+	}
+	if first > 0 && then > 0 && (then*2 < first || then > first*10) {
+		w.put("tolls do not fit", weights.toll, 1, fmt.Sprintf("%g, then %g", first, then))
+	}
+}
+
+// counts tells whether a number of this unit stays as it is while an event lasts.
+func counts(unit string) bool {
+	switch unit {
+	case "", news.UnitKilled, news.UnitWounded, news.UnitMoney, news.UnitPercent:
+		return false
+	}
+	return true
+}
+
+// conflicts weighs what each side holds in its core and the other does not.
+func (w *scale) conflicts(a, b *profile, c *shared) {
+	la, lb := keysOf(c.onlyA, weak), keysOf(c.onlyB, weak)
+	if len(la) > 0 && len(lb) > 0 {
+		w.put("other countries", weights.lands, 1, some(la)+" / "+some(lb))
+	}
+	w.names(a, b, c)
+	if x, y := places(a), places(b); len(x) > 0 && len(y) > 0 && !related(x, y, a, b) {
+		w.put("other places", weights.places, 1, some(x)+" / "+some(y))
+	}
+	if x, y := coreEvents(a), coreEvents(b); len(x) > 0 && len(y) > 0 && !overlap(x, y) {
+		w.put("other kind of event", weights.events, 1, some(x)+" / "+some(y))
+	}
+	for _, x := range c.onlyA {
+		if x.contrary != "" && slices.ContainsFunc(c.onlyB, func(y *entry) bool { return y.key == x.contrary || y.contrary == x.key }) {
+			w.put("the contrary", weights.contrary, 1, x.key+" / "+x.contrary)
+			break
+		}
+	}
+	if x, y := ordinals(c.onlyA), ordinals(c.onlyB); x != "" && y != "" {
+		w.put("another of a series", weights.ordinal, 1, x+" / "+y)
+	}
+	if x, y := meansOf(a), meansOf(b); len(x) > 0 && len(y) > 0 && !overlap(x, y) {
+		w.put("other means", weights.means, 1, some(x)+" / "+some(y))
+	}
+}
+
+// names weighs strong names when the two have none in common.
+func (w *scale) names(a, b *profile, c *shared) {
+	if len(keysOf(c.both, strong, place, capital)) > 0 {
+		return
+	}
+	x, y := keysOf(c.onlyA, strong, place, capital), keysOf(c.onlyB, strong, place, capital)
+	if len(x) > 0 && len(y) > 0 && !related(x, y, a, b) {
+		w.put("other names", weights.names, 1, some(x)+" / "+some(y))
+	}
+}
+
+func keysOf(list []*entry, kinds ...kind) []string {
+	var out []string
+	for _, e := range list {
+		if slices.Contains(kinds, e.kind) {
+			out = append(out, e.key)
+		}
+	}
+	return out
+}
+
+// places are the places below a country that titles name.
+func places(p *profile) []string {
+	var out []string
+	for i := range p.entries {
+		if e := &p.entries[i]; e.kind == place && e.n > 0 {
+			out = append(out, e.key)
+		}
+	}
+	return out
+}
+
+// related tells whether one of x lies within one of y, or is it, or the other way round.
+func related(x, y []string, a, b *profile) bool {
+	for _, k := range x {
+		for _, l := range y {
+			if inside(k, l, a) || inside(l, k, b) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func inside(k, l string, p *profile) bool {
+	if k == l {
+		return true
+	}
+	e := p.find(k)
+	return e != nil && slices.Contains(e.within, strings.TrimPrefix(l, "@"))
+}
+
+func coreEvents(p *profile) []string {
+	var out []string
+	for _, t := range p.events {
+		if 2*t.n >= p.n {
+			out = append(out, t.key)
+		}
+	}
+	return out
+}
+
+func overlap(x, y []string) bool {
+	return slices.ContainsFunc(x, func(k string) bool { return slices.Contains(y, k) })
+}
+
+func ordinals(list []*entry) string {
+	for _, e := range list {
+		if e.ordinal > 0 {
+			return e.key
+		}
+	}
+	return ""
+}
+
+// meansOf tells by what harm was done: what goes off, what is shot, what nature does.
+func meansOf(p *profile) []string {
+	var out []string
+	for i := range p.entries {
+		e := &p.entries[i]
+		if !p.core(e) {
+			continue
+		}
+		switch e.key {
+		case "=bomb", "=mine":
+			out = append(out, "explosion")
+		case "=shoot", "=quake", "=flood", "=storm", "=crash", "=avalanche":
+			out = append(out, e.key[1:])
+		}
+	}
+	return out
+}
+
+// forms weighs how the items are made.
+func (w *scale) forms(a, b *profile) {
+	side := func(n, of int) float64 {
+		if n == of {
+			return 1
+		}
+		return 0
+	}
+	w.put("explains, not reports", weights.view, side(a.views, a.n)+side(b.views, b.n), "")
+	w.put("daily column", weights.column, side(a.columns, a.n)+side(b.columns, b.n), "")
+	w.put("live page", weights.live, side(a.lives, a.n)+side(b.lives, b.n), "")
+	if a.series != "" && a.series == b.series {
+		w.put("same running head", weights.series, 1, a.series)
+	}
+	if a.outlet != "" && a.outlet == b.outlet {
+		w.put("same outlet", weights.sameOutlet, 1, a.outlet)
+	}
+}
+
+// alike is the greatest share of text that an item has in common with one of the story.
+func (st *story) alike(p *profile) float64 {
+	best := 0.0
+	for _, x := range p.sketches {
+		for _, y := range st.whole.sketches {
+			best = max(best, (&news.Signature{Sketch: x}).Alike(&news.Signature{Sketch: y}))
+		}
+	}
+	return best
+}
