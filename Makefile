@@ -33,6 +33,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 
 bench: ## benchmarks whose name matches BENCH; TOCSIN_DATA=folder brings the data ones in
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+	@if [ -n "$$TOCSIN_DATA" ] && /usr/bin/python3 -c 'import feedparser' 2>/dev/null; then /usr/bin/python3 fetcher/testdata/feedparser_bench.py; fi
 
 e2e: ## the program against its simulated newsroom
 	go run ./cmd/tocsin demo --for 45s
