@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"tocsin/news"
 )
 
 // Badge is the severity in capitals, for the beginning of a message; "" when none is stated.
@@ -62,6 +64,24 @@ func (v *View) Reasons() []string {
 		if l := w.Line(); l != "" {
 			out = append(out, l)
 		}
+	}
+	return out
+}
+
+// DigestLines names every alert of a digest in one line, the most severe first: severity, headline, beginning of the alert's id. The lines are
+// clean and not isolated.
+func DigestLines(entries []news.Alert) []string {
+	out := make([]string, 0, len(entries))
+	for _, a := range bySeverity(entries) {
+		v := NewView(a, nil)
+		s := Shorten(v.Title(), maxDigestLine)
+		if v.Badge() != "" {
+			s = v.Badge() + " " + s
+		}
+		if a.Match.Item.Backfill {
+			s += " (old)"
+		}
+		out = append(out, s+" ["+a.ID[:min(shortID, len(a.ID))]+"]")
 	}
 	return out
 }

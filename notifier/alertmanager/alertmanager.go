@@ -85,7 +85,7 @@ func New(c Config, o Options) (notifier.Channel, error) {
 	if m.ends == 0 {
 		m.ends = defaultEnd
 	}
-	return notifier.Channel{ID: o.ID, Type: "alertmanager", Recipients: []string{""}, Concurrency: 4, Render: m.render, Short: m.short, Send: post.Send}, nil
+	return notifier.Channel{ID: o.ID, Type: "alertmanager", Recipients: []string{""}, Concurrency: 4, Render: m.render, RenderDigest: m.digest, Short: m.short, Send: post.Send}, nil
 }
 
 // alert is one of the list that POST /api/v2/alerts takes.
@@ -125,13 +125,27 @@ func labels(a *news.Alert) map[string]string {
 func (m *maker) render(a *news.Alert, d *news.Delivery) error {
 	v := notifier.NewView(a, nil)
 	d.Subject = v.Subject()
+	return m.fill(d, m.one(a, v, d))
+}
+
+// digest is a list of alerts: Alertmanager takes many at once and groups them itself.
+func (m *maker) digest(entries []news.Alert, d *news.Delivery) error {
+	var all []alert
+	for i := range entries {
+		all = append(all, m.one(&entries[i], notifier.NewView(&entries[i], nil), d))
+	}
+	d.Subject = notifier.NewDigestView(entries, d, nil).Title
+	return m.fill(d, all...)
+}
+
+func (m *maker) one(a *news.Alert, v *notifier.View, d *news.Delivery) alert {
 	x := alert{Labels: labels(a), StartsAt: a.OpenedAt.UTC(), EndsAt: a.At.Add(m.ends).UTC(), Generator: v.Link}
 	x.Annotations = map[string]string{
-		"summary": text(d.Subject), "delivery": d.ID, "title": text(v.Title()), "description": text(notifier.Plain(v.Snippets)),
+		"summary": text(v.Subject()), "delivery": d.ID, "title": text(v.Title()), "description": text(notifier.Plain(v.Snippets)),
 		"outlet": text(v.Outlet), "why": text(strings.Join(v.Reasons(), "\n")), "new": text(strings.Join(v.New, "\n")), "link": v.Link,
 	}
 	maps.DeleteFunc(x.Annotations, func(_, v string) bool { return v == "" })
-	return m.fill(d, x)
+	return x
 }
 
 func (m *maker) short(d *news.Delivery) error {
@@ -142,9 +156,11 @@ func (m *maker) short(d *news.Delivery) error {
 	})
 }
 
-func (m *maker) fill(d *news.Delivery, x alert) error {
-	maps.Copy(x.Labels, m.labels)
-	b, err := json.Marshal([]alert{x})
+func (m *maker) fill(d *news.Delivery, all ...alert) error {
+	for _, x := range all {
+		maps.Copy(x.Labels, m.labels)
+	}
+	b, err := json.Marshal(all)
 	if err != nil {
 		return fmt.Errorf("write alert: %w", err)
 	}

@@ -112,3 +112,17 @@ func TestCheckFindsFaults(t *testing.T) {
 		}
 	}
 }
+
+func TestADigestIsAListOfAlerts(t *testing.T) {
+	_, ch := open(t, "labels: {team: desk}")
+	d := notifiertest.Digest(t, &ch, 30)
+	var all []alert
+	if err := json.Unmarshal(d.Body, &all); err != nil || len(all) != 30 {
+		t.Fatal(err, len(all))
+	}
+	for _, x := range all {
+		if x.Annotations["delivery"] != d.ID || x.Labels["team"] != "desk" || !x.EndsAt.After(x.StartsAt) {
+			t.Errorf("%+v", x)
+		}
+	}
+}

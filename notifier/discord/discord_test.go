@@ -131,3 +131,17 @@ func TestAnswers(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+func TestDigestKeepsLimits(t *testing.T) {
+	_, ch := open(t)
+	var m message
+	if err := json.Unmarshal(notifiertest.Digest(t, &ch, 200).Body, &m); err != nil {
+		t.Fatal(err)
+	}
+	notifiertest.Whole(t, limit("title"), m.Embeds[0].Title)
+	notifiertest.Whole(t, limit("description"), m.Embeds[0].Description)
+	notifiertest.Calls(t, m.Embeds[0].Description)
+	if s := m.Embeds[0].Description; strings.Count(s, "\n") < 6 || !strings.Contains(s, " more") {
+		t.Errorf("the digest names too few: %q", s)
+	}
+}

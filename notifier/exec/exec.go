@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -63,31 +64,41 @@ func New(c Config, o Options) (notifier.Channel, error) {
 		r.timeout = notifier.PostTimeout
 	}
 	return notifier.Channel{
-		ID: o.ID, Type: "exec", Recipients: []string{""}, Concurrency: max(1, c.Concurrency), Render: render, Short: short, Send: r.send,
+		ID: o.ID, Type: "exec", Recipients: []string{""}, Concurrency: max(1, c.Concurrency), Render: render, RenderDigest: digest, Short: short, Send: r.send,
 	}, nil
 }
 
 // Input is what the program reads: one JSON object and a line end.
 type Input struct {
-	Delivery string      `json:"delivery"` // the same for every run of one delivery
-	Subject  string      `json:"subject"`  // one line
-	Route    string      `json:"route"`
-	Reason   string      `json:"reason"`
-	At       time.Time   `json:"at"`
-	Alert    *news.Alert `json:"alert,omitempty"` // without the item's body; missing in the short form
+	Delivery string       `json:"delivery"` // the same for every run of one delivery
+	Subject  string       `json:"subject"`  // one line
+	Route    string       `json:"route"`
+	Reason   string       `json:"reason"`
+	At       time.Time    `json:"at"`
+	Alert    *news.Alert  `json:"alert,omitempty"`  // without the item's body; missing in the short form
+	Alerts   []news.Alert `json:"alerts,omitempty"` // of a digest, instead of Alert
 }
 
 func render(a *news.Alert, d *news.Delivery) error {
 	d.Subject = notifier.NewView(a, nil).Subject()
 	own := *a
 	own.Match.Item.Body = ""
-	return fill(d, &own)
+	return fill(d, &own, nil)
 }
 
-func short(d *news.Delivery) error { return fill(d, nil) }
+func digest(entries []news.Alert, d *news.Delivery) error {
+	d.Subject = notifier.NewDigestView(entries, d, nil).Title
+	all := slices.Clone(entries)
+	for i := range all {
+		all[i].Match.Item.Body = ""
+	}
+	return fill(d, nil, all)
+}
 
-func fill(d *news.Delivery, a *news.Alert) error {
-	b, err := json.Marshal(Input{d.ID, d.Subject, d.Route, d.Reason, d.PlannedAt.UTC(), a})
+func short(d *news.Delivery) error { return fill(d, nil, nil) }
+
+func fill(d *news.Delivery, a *news.Alert, all []news.Alert) error {
+	b, err := json.Marshal(Input{d.ID, d.Subject, d.Route, d.Reason, d.PlannedAt.UTC(), a, all})
 	if err != nil {
 		return fmt.Errorf("write input: %w", err)
 	}

@@ -162,3 +162,11 @@ func TestCheckFindsFaults(t *testing.T) {
 		}
 	}
 }
+
+func TestADigestHasEveryAlert(t *testing.T) {
+	ch := open(t, "/bin/true")
+	var in Input
+	if err := json.Unmarshal(notifiertest.Digest(t, &ch, 30).Body, &in); err != nil || len(in.Alerts) != 30 || in.Alert != nil {
+		t.Errorf("%v, %d alerts", err, len(in.Alerts))
+	}
+}

@@ -68,7 +68,7 @@ func New(c Config, o Options) (notifier.Channel, error) {
 		return fail(err)
 	}
 	m := maker{tags: c.Tags, dashboard: c.Dashboard}
-	return notifier.Channel{ID: o.ID, Type: "grafana", Recipients: []string{""}, Concurrency: 2, Render: m.render, Short: m.short, Send: p.Send}, nil
+	return notifier.Channel{ID: o.ID, Type: "grafana", Recipients: []string{""}, Concurrency: 2, Render: m.render, RenderDigest: m.digest, Short: m.short, Send: p.Send}, nil
 }
 
 // judge keeps the annotation's number.
@@ -119,13 +119,32 @@ func (m *maker) render(a *news.Alert, d *news.Delivery) error {
 	return m.fill(d, annotation{Time: a.At.UnixMilli(), Tags: tags, Text: strings.Join(lines, "<br>\n")})
 }
 
+// maxLines is how many alerts of a digest the annotation names; the ledger names them all.
+const maxLines = 50
+
+func (m *maker) digest(entries []news.Alert, d *news.Delivery) error {
+	d.Subject = notifier.NewDigestView(entries, d, nil).Title
+	lines := []string{line(d.Subject)}
+	for i, s := range notifier.DigestLines(entries) {
+		if i == maxLines {
+			lines = append(lines, fmt.Sprintf("and %d more", len(entries)-maxLines))
+			break
+		}
+		lines = append(lines, line(s))
+	}
+	return m.fill(d, annotation{Time: d.PlannedAt.UnixMilli(), Tags: m.names(d, d.Severity), Text: strings.Join(lines, "<br>\n")})
+}
+
 func (m *maker) short(d *news.Delivery) error {
 	return m.fill(d, annotation{Time: d.PlannedAt.UnixMilli(), Tags: m.names(d, d.Severity), Text: line(notifier.Clean(d.Subject))})
 }
 
 // names are the tags that every annotation has. The delivery's id is one: by it a second annotation of one delivery can be found.
 func (m *maker) names(d *news.Delivery, s news.Severity) []string {
-	out := []string{"tocsin", "delivery:" + d.ID, tag("watchlist", d.Watchlist)}
+	out := []string{"tocsin", "delivery:" + d.ID}
+	if d.Watchlist != "" {
+		out = append(out, tag("watchlist", d.Watchlist))
+	}
 	if s != news.SeverityNone {
 		out = append(out, "severity:"+s.String())
 	}

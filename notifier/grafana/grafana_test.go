@@ -111,3 +111,14 @@ func TestCheckFindsFaults(t *testing.T) {
 		}
 	}
 }
+
+func TestDigestNamesAndCounts(t *testing.T) {
+	_, ch := open(t)
+	var x annotation
+	if err := json.Unmarshal(notifiertest.Digest(t, &ch, 200).Body, &x); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(x.Text, "<br>\n"); n != maxLines+1 || !strings.HasSuffix(x.Text, "and 150 more") || strings.ContainsAny(strings.ReplaceAll(x.Text, "<br>", ""), "<>") {
+		t.Errorf("%d lines: %s", n, x.Text)
+	}
+}

@@ -36,7 +36,7 @@ func New(c Config, o Options) (notifier.Channel, error) {
 	if err != nil {
 		return notifier.Channel{}, fmt.Errorf("channel %s: %w", o.ID, err)
 	}
-	return notifier.Channel{ID: o.ID, Type: "mattermost", Recipients: []string{""}, Concurrency: 1, Render: render, Short: short, Send: p.Send}, nil
+	return notifier.Channel{ID: o.ID, Type: "mattermost", Recipients: []string{""}, Concurrency: 1, Render: render, RenderDigest: digest, Short: short, Send: p.Send}, nil
 }
 
 // message is the body of a post to an incoming webhook.
@@ -66,6 +66,13 @@ func render(a *news.Alert, d *news.Delivery) error {
 	}
 	parts = slices.DeleteFunc(parts, func(s string) bool { return s == "" })
 	return fill(d, strings.Join(parts, "\n"))
+}
+
+// digest names as many alerts as a post holds, the most severe first; the ledger names them all.
+func digest(entries []news.Alert, d *news.Delivery) error {
+	d.Subject = notifier.NewDigestView(entries, d, nil).Title
+	title := "**" + limit("line").Isolated(d.Subject, notifier.Markdown) + "**\n"
+	return fill(d, title+limit("text").Less(limit("line").Max+5).Lines("- ", notifier.DigestLines(entries), 400, notifier.Markdown))
 }
 
 // link leaves out what does not fit, because a link that is cut leads elsewhere.

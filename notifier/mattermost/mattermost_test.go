@@ -71,3 +71,16 @@ func TestNoAddressIsAFault(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestDigestKeepsLimits(t *testing.T) {
+	_, ch := open(t)
+	var m message
+	if err := json.Unmarshal(notifiertest.Digest(t, &ch, 200).Body, &m); err != nil {
+		t.Fatal(err)
+	}
+	notifiertest.Whole(t, limit("text"), m.Text)
+	notifiertest.Calls(t, m.Text)
+	if strings.Count(m.Text, "\n") < 30 || !strings.Contains(m.Text, " more") {
+		t.Errorf("the digest names too few: %q", m.Text)
+	}
+}

@@ -236,3 +236,21 @@ func Caller() *news.Alert {
 	a.Match.Mentions = nil
 	return &a
 }
+
+// Digest renders many alerts with long titles that call people as one digest, and gives the delivery.
+func Digest(t testing.TB, ch *notifier.Channel, n int) *news.Delivery {
+	t.Helper()
+	all := []news.Alert{*Caller()}
+	for i := 1; i < n; i++ {
+		a := Caller()
+		a.ID = strings.Repeat("h", i%9) + a.ID
+		a.Match.Item.Title = strings.Repeat("👩\u200D👩\u200D👧\u200D👦🇵🇰e\u0301\u0323 क्षि <&>* @all ", 8)
+		all = append(all, *a)
+	}
+	d := draft(ch, &all[0])
+	d.Story, d.Watchlist, d.Reason = "", "", news.SendDigest
+	if err := ch.RenderDigest(all, d); err != nil {
+		t.Fatalf("digest of %d: %v", n, err)
+	}
+	return d
+}

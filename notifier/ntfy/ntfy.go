@@ -84,7 +84,7 @@ func New(c Config, o Options) (notifier.Channel, error) {
 	if err != nil {
 		return fail(err)
 	}
-	return notifier.Channel{ID: o.ID, Type: "ntfy", Recipients: []string{""}, Concurrency: 1, Render: render, Short: short, Send: post.Send}, nil
+	return notifier.Channel{ID: o.ID, Type: "ntfy", Recipients: []string{""}, Concurrency: 1, Render: render, RenderDigest: digest, Short: short, Send: post.Send}, nil
 }
 
 func judge(_ int, body []byte, r *notifier.Result) {
@@ -123,6 +123,15 @@ func render(a *news.Alert, d *news.Delivery) error {
 	}
 	m.Message = strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), "\n")
 	return fill(d, m)
+}
+
+// digest names as many alerts as a message holds, the most severe first; the ledger names them all.
+func digest(entries []news.Alert, d *news.Delivery) error {
+	d.Subject = notifier.NewDigestView(entries, d, nil).Title
+	lines := limit("message").Less(40).Lines("", notifier.DigestLines(entries), 250, nil)
+	return fill(d, message{
+		Title: limit("title").Isolated(d.Subject, nil), Message: lines + "\n" + d.ID, Priority: priority(d.Severity), Tags: tags(d.Severity),
+	})
 }
 
 func short(d *news.Delivery) error {

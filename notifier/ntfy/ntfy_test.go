@@ -117,3 +117,16 @@ func TestCheckFindsFaults(t *testing.T) {
 		}
 	}
 }
+
+func TestDigestKeepsLimits(t *testing.T) {
+	_, ch := open(t)
+	var m message
+	if err := json.Unmarshal(notifiertest.Digest(t, &ch, 200).Body, &m); err != nil {
+		t.Fatal(err)
+	}
+	notifiertest.Whole(t, limit("message"), m.Message)
+	notifiertest.Whole(t, limit("title"), m.Title)
+	if strings.Count(m.Message, "\n") < 12 || !strings.Contains(m.Message, " more") {
+		t.Errorf("the digest names too few: %q", m.Message)
+	}
+}

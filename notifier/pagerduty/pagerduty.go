@@ -66,7 +66,7 @@ func New(c Config, o Options) (notifier.Channel, error) {
 	if err != nil {
 		return fail(err)
 	}
-	return notifier.Channel{ID: o.ID, Type: "pagerduty", Recipients: []string{""}, Concurrency: 2, Render: render, Short: short, Send: p.Send}, nil
+	return notifier.Channel{ID: o.ID, Type: "pagerduty", Recipients: []string{""}, Concurrency: 2, Render: render, RenderDigest: digest, Short: short, Send: p.Send}, nil
 }
 
 // judge keeps the key under which PagerDuty has the incident.
@@ -107,6 +107,7 @@ type details struct {
 	Text     string   `json:"text,omitempty"`
 	New      []string `json:"new,omitempty"`
 	Why      []string `json:"why,omitempty"`
+	Alerts   []string `json:"alerts,omitempty"` // of a digest
 }
 
 type link struct {
@@ -135,6 +136,21 @@ func render(a *news.Alert, d *news.Delivery) error {
 	if v.Link != "" && len(v.Link) <= maxLink {
 		e.Links = []link{{v.Link, v.Host}}
 	}
+	return fill(d, e)
+}
+
+// maxLines is how many alerts of a digest the event names; the ledger names them all.
+const maxLines = 100
+
+// digest is an incident of its own.
+func digest(entries []news.Alert, d *news.Delivery) error {
+	d.Subject = notifier.NewDigestView(entries, d, nil).Title
+	e := newEvent(d, d.ID, d.Severity, d.PlannedAt)
+	lines := notifier.DigestLines(entries)
+	if n := len(lines); n > maxLines {
+		lines = append(lines[:maxLines:maxLines], fmt.Sprintf("and %d more", n-maxLines))
+	}
+	e.Payload.Details.Alerts = isolated(lines)
 	return fill(d, e)
 }
 

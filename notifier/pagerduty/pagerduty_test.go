@@ -109,3 +109,14 @@ func TestNoKeyIsAFault(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestADigestIsAnIncidentOfItsOwn: it joins no story's incident.
+func TestADigestIsAnIncidentOfItsOwn(t *testing.T) {
+	_, ch := open(t)
+	d := notifiertest.Digest(t, &ch, 200)
+	var e event
+	if err := json.Unmarshal(d.Body, &e); err != nil || e.Key != d.ID || len(e.Payload.Details.Alerts) != maxLines+1 {
+		t.Errorf("%v, key %q, %d alerts", err, e.Key, len(e.Payload.Details.Alerts))
+	}
+	notifiertest.Whole(t, limit("summary"), e.Payload.Summary)
+}

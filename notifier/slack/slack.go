@@ -34,7 +34,7 @@ func New(c Config, o Options) (notifier.Channel, error) {
 	if err != nil {
 		return notifier.Channel{}, fmt.Errorf("channel %s: %w", o.ID, err)
 	}
-	return notifier.Channel{ID: o.ID, Type: "slack", Recipients: []string{""}, Concurrency: 1, Render: render, Short: short, Send: p.Send}, nil
+	return notifier.Channel{ID: o.ID, Type: "slack", Recipients: []string{""}, Concurrency: 1, Render: render, RenderDigest: digest, Short: short, Send: p.Send}, nil
 }
 
 // message is the body of a post to an incoming webhook.
@@ -74,6 +74,16 @@ func render(a *news.Alert, d *news.Delivery) error {
 		m.Blocks = append(m.Blocks, block{Type: "section", Text: &text{"mrkdwn", l}})
 	}
 	m.context(v.Facts())
+	return m.fill(d)
+}
+
+// digest names as many alerts as a section holds, the most severe first; the ledger names them all.
+func digest(entries []news.Alert, d *news.Delivery) error {
+	d.Subject = notifier.NewDigestView(entries, d, nil).Title
+	m := message{Text: fallback(d.Subject), Blocks: []block{{
+		Type: "header", ID: limit("block_id").Fit(d.ID, nil), Text: &text{"plain_text", limit("header").Isolated(d.Subject, notifier.NoMentions)},
+	}}}
+	m.section(limit("section").Lines("• ", notifier.DigestLines(entries), 250, notifier.NoMentions))
 	return m.fill(d)
 }
 

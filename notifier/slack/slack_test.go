@@ -137,3 +137,17 @@ func TestCheckFindsFaults(t *testing.T) {
 		t.Errorf("an address that is not https: %v", err)
 	}
 }
+
+func TestDigestKeepsLimits(t *testing.T) {
+	_, ch := open(t)
+	var m message
+	if err := json.Unmarshal(notifiertest.Digest(t, &ch, 200).Body, &m); err != nil {
+		t.Fatal(err)
+	}
+	notifiertest.Whole(t, limit("header"), m.Blocks[0].Text.Text)
+	notifiertest.Whole(t, limit("section"), m.Blocks[1].Text.Text)
+	notifiertest.Calls(t, m.Text+m.Blocks[1].Text.Text)
+	if s := m.Blocks[1].Text.Text; strings.Count(s, "\n") < 8 || !strings.Contains(s, " more") {
+		t.Errorf("the digest names too few, or does not say how many it leaves out: %q", s)
+	}
+}

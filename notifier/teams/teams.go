@@ -35,7 +35,7 @@ func New(c Config, o Options) (notifier.Channel, error) {
 	if err != nil {
 		return notifier.Channel{}, fmt.Errorf("channel %s: %w", o.ID, err)
 	}
-	return notifier.Channel{ID: o.ID, Type: "teams", Recipients: []string{""}, Concurrency: 1, Render: render, Short: short, Send: p.Send}, nil
+	return notifier.Channel{ID: o.ID, Type: "teams", Recipients: []string{""}, Concurrency: 1, Render: render, RenderDigest: digest, Short: short, Send: p.Send}, nil
 }
 
 // judge reads what the door of Teams says inside an answer of 200: "... Microsoft Teams endpoint returned HTTP error 429 ...".
@@ -128,6 +128,25 @@ func render(a *news.Alert, d *news.Delivery) error {
 	c.line(run{Text: text.Join(v.Facts(), 300, notifier.NoMentions), Subtle: true})
 	if v.Link != "" && len(v.Link) <= maxLink {
 		c.Actions = []action{{"Action.OpenUrl", text.Less(20).Fit(v.Host, notifier.NoMentions), v.Link}}
+	}
+	return fill(d, c)
+}
+
+// maxLines is how many alerts of a digest the card names; the ledger names them all.
+const maxLines = 50
+
+func digest(entries []news.Alert, d *news.Delivery) error {
+	d.Subject = notifier.NewDigestView(entries, d, nil).Title
+	c, text := newCard(), limit("text")
+	text.Max = 250
+	c.line(run{Text: limit("text").Isolated(d.Subject, notifier.NoMentions), Weight: "Bolder", Size: "Large"})
+	c.Body[0].ID = d.ID
+	for i, s := range notifier.DigestLines(entries) {
+		if i == maxLines {
+			c.line(run{Text: fmt.Sprintf("and %d more", len(entries)-maxLines)})
+			break
+		}
+		c.line(run{Text: text.Isolated(s, notifier.NoMentions)})
 	}
 	return fill(d, c)
 }

@@ -104,3 +104,14 @@ func TestDirection(t *testing.T) {
 		}
 	}
 }
+
+func TestDigestKeepsLimits(t *testing.T) {
+	_, ch := open(t)
+	body := notifiertest.Digest(t, &ch, 200).Body
+	notifiertest.Whole(t, limit("payload"), string(body))
+	notifiertest.Calls(t, string(body))
+	var m message
+	if err := json.Unmarshal(body, &m); err != nil || len(m.Attachments[0].Content.Body) != maxLines+2 {
+		t.Errorf("%v, %d lines", err, len(m.Attachments[0].Content.Body))
+	}
+}

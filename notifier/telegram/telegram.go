@@ -100,7 +100,7 @@ func New(c Config, o Options) (notifier.Channel, error) {
 		return fail(err)
 	}
 	m := maker{chat: c.Chat.Value, thread: c.Thread, silent: c.Silent}
-	return notifier.Channel{ID: o.ID, Type: "telegram", Recipients: []string{""}, Concurrency: 1, Render: m.render, Short: m.short, Send: p.Send}, nil
+	return notifier.Channel{ID: o.ID, Type: "telegram", Recipients: []string{""}, Concurrency: 1, Render: m.render, RenderDigest: m.digest, Short: m.short, Send: p.Send}, nil
 }
 
 // judge reads the message's id, how long to wait, and what kind of fault a 400 or 403 is.
@@ -220,6 +220,15 @@ func (k *maker) render(a *news.Alert, d *news.Delivery) error {
 		m.add("\n")
 	}
 	m.add(line.Join(v.Facts(), 140, notifier.NoMentions) + "\n")
+	return m.fill(d)
+}
+
+// digest names as many alerts as a message holds, the most severe first; the ledger names them all.
+func (k *maker) digest(entries []news.Alert, d *news.Delivery) error {
+	d.Subject = notifier.NewDigestView(entries, d, nil).Title
+	m, line := k.open(d.Severity), limit("line")
+	m.style("bold", line.Isolated(d.Subject, notifier.NoMentions), "")
+	m.add("\n" + limit("text").Less(line.Max+40).Lines("• ", notifier.DigestLines(entries), 250, notifier.NoMentions) + "\n")
 	return m.fill(d)
 }
 

@@ -174,3 +174,17 @@ func TestCheckFindsFaults(t *testing.T) {
 		t.Errorf("a token that is none: %v", err)
 	}
 }
+
+func TestDigestKeepsLimits(t *testing.T) {
+	_, ch := open(t)
+	var m message
+	if err := json.Unmarshal(notifiertest.Digest(t, &ch, 200).Body, &m); err != nil {
+		t.Fatal(err)
+	}
+	notifiertest.Whole(t, limit("text"), m.Text)
+	notifiertest.Calls(t, m.Text)
+	entities(t, m)
+	if strings.Count(m.Text, "\n") < 12 || !strings.Contains(m.Text, " more") {
+		t.Errorf("the digest names too few: %q", m.Text)
+	}
+}
