@@ -3,7 +3,7 @@
 // when no test ran, and when a data test was left out although TOCSIN_DATA is set. Which tests exist is left to the packages.
 //
 //	go run ./cmd/test                        every package
-//	go run ./cmd/test -race -short ./bus     go test's flags race, short, run, count and timeout
+//	go run ./cmd/test -race -short ./bus     go test's flags race, short, run, count, timeout and parallel (8 unless stated)
 package main
 
 import (
@@ -58,8 +58,12 @@ func parse(args []string) (opts, packages []string, err error) {
 	fs.String("run", "", "only tests whose name matches this `expression`")
 	fs.Int("count", 1, "run each test `n` times, without the cache")
 	fs.Duration("timeout", 0, "give up a package after this `time`")
+	fs.Int("parallel", 8, "tests of one package that may run at once: the long ones kill processes and wait for them, and use little of the machine")
 	if err := fs.Parse(args); err != nil {
 		return nil, nil, err
+	}
+	if fs.Lookup("parallel").Value.String() == "8" {
+		opts = append(opts, "-parallel=8")
 	}
 	fs.Visit(func(f *flag.Flag) { opts = append(opts, "-"+f.Name+"="+f.Value.String()) })
 	if fs.NArg() == 0 {

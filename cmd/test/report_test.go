@@ -98,7 +98,7 @@ func errText(err error) string {
 
 func TestParse(t *testing.T) {
 	opts, packages, err := parse([]string{"-race", "-timeout", "2m", "./bus"})
-	if err != nil || strings.Join(opts, " ") != "-race=true -timeout=2m0s" || strings.Join(packages, " ") != "./bus" {
+	if err != nil || strings.Join(opts, " ") != "-parallel=8 -race=true -timeout=2m0s" || strings.Join(packages, " ") != "./bus" {
 		t.Errorf("opts %q, packages %q, error %v", opts, packages, err)
 	}
 	if _, packages, _ = parse(nil); strings.Join(packages, " ") != "./..." {

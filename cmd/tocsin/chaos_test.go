@@ -192,6 +192,7 @@ func chaosSize() (mentions, kills int, span time.Duration) {
 // TestChaos kills the process at random moments while alerts flow to three receivers that answer wrongly three times in ten: every alert is named
 // to every receiver, by one delivery; a repetition carries the same id and is counted as ambiguous; the identity holds at every scrape.
 func TestChaos(t *testing.T) {
+	t.Parallel()
 	mentions, kills, span := chaosSize()
 	w, err := newsroom.Flood(mentions, 20, newsroom.Options{Seed: 11, Span: span, Interval: time.Second, Keep: time.Hour, Window: mentions})
 	if err != nil {

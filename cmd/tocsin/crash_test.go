@@ -78,6 +78,7 @@ func repeats(ids map[string]int) (n int) {
 // TestKillLosesNothing kills the whole process at random moments while planted mentions flow: every mention arrives at the webhook receiver and in
 // the mailbox, and a repetition carries the id of what it repeats and needs a kill of its own.
 func TestKillLosesNothing(t *testing.T) {
+	t.Parallel()
 	mentions, kills, span := 1000, 25, 50*time.Second
 	if testing.Short() {
 		mentions, kills, span = 200, 8, 16*time.Second
@@ -122,6 +123,7 @@ func TestKillLosesNothing(t *testing.T) {
 
 // TestSecondInstanceRefuses starts two instances on one data directory.
 func TestSecondInstanceRefuses(t *testing.T) {
+	t.Parallel()
 	dir, addr := t.TempDir(), freeAddr(t)
 	config := write(t, dir, "tocsin.yaml", fmt.Sprintf("data_dir: data\nhttp: {listen: %q}\nfetcher: {feeds: [feeds.yaml]}\n", addr))
 	write(t, dir, "feeds.yaml", "feeds:\n  - {url: \"http://127.0.0.1:1/none.xml\", outlet: None, lang: en}\n")

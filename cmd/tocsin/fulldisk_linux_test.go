@@ -14,6 +14,7 @@ import (
 // TestFullDiskLosesNothing fills the disk below the data directory while mentions flow: publishing stops with a clear word and goes on by itself
 // when space returns. As root it uses a small file system of its own; otherwise the limit of the store stands in for it.
 func TestFullDiskLosesNothing(t *testing.T) {
+	t.Parallel()
 	const mentions = 200
 	w, err := newsroom.Flood(mentions, 8, newsroom.Options{Seed: 5, Span: 12 * time.Second, Interval: time.Second, Keep: time.Hour, Window: mentions})
 	if err != nil {

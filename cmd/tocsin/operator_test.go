@@ -115,6 +115,7 @@ notifier: NOTIFIER
 
 // TestOperatorCommands takes an alert through the commands: show, ledger, feedback by link and command, silences, dead letters.
 func TestOperatorCommands(t *testing.T) {
+	t.Parallel()
 	d := openDesk(t)
 	p := startDesk(t, d, `{feedback: {url: "http://tocsin.example"}, route: {channels: [hook]}}`)
 	d.publish("Xylophone Front met on Monday")

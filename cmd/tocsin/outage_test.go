@@ -75,6 +75,7 @@ func (r *relay) down() {
 // TestDeadMailServerDelaysNothingElse keeps the mail server away for the whole flow: the webhook is told all of it meanwhile, and when the mail
 // server comes back, everything held arrives once.
 func TestDeadMailServerDelaysNothingElse(t *testing.T) {
+	t.Parallel()
 	const mentions = 150
 	var p99 [2]time.Duration
 	for i, name := range []string{"mail server alive", "mail server dead"} {
@@ -125,6 +126,7 @@ func grep(text, what string) string {
 // TestHostileFeedsStopNobody serves bombs, endless bodies and forbidden redirects beside a good feed, to a process of its own: it lives, its
 // memory stays bounded, each hostile feed ends under a reason, and the good feed's mentions arrive.
 func TestHostileFeedsStopNobody(t *testing.T) {
+	t.Parallel()
 	w, err := newsroom.Flood(30, 2, newsroom.Options{Seed: 9, Span: 10 * time.Second, Interval: time.Second, Keep: time.Hour, Window: 40})
 	if err != nil {
 		t.Fatal(err)

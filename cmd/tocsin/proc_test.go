@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -141,15 +142,21 @@ func waitFor(t testing.TB, within time.Duration, what string, ok func() bool) {
 	}
 }
 
-// freeAddr is a loopback address that nothing listens on at this moment.
+// freeAddr is a loopback address that nothing listens on at this moment. It lies below the ports that systems give to outgoing connections, so that
+// none of those takes it before the process under test does.
 func freeAddr(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return addr
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no free port between 10000 and 30000")
+	return ""
 }
 
 func write(t testing.TB, dir, name, text string) string {

@@ -10,6 +10,7 @@ import (
 
 // TestRunRefuses starts the program on what it cannot work with: it ends soon, with place, fact and next step.
 func TestRunRefuses(t *testing.T) {
+	t.Parallel()
 	old := oldServer(t)
 	for _, c := range []struct{ name, config, want string }{
 		{"unreachable bus", "bus: {url: \"nats://127.0.0.1:1\"}\n", "nats://127.0.0.1:1: "},
