@@ -38,6 +38,13 @@ type rig struct {
 	options func(*Options)
 }
 
+// published counts what was stored so far.
+func (r *rig) published() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.items)
+}
+
 func newRig(t *testing.T, options func(*Options), feeds ...Feed) *rig {
 	t.Helper()
 	r := &rig{

@@ -53,6 +53,9 @@ func TestManyFeedsAtTheSameTime(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	for end := time.Now().Add(10 * time.Second); r.published() == 0 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
 	cancel()
 	wg.Wait()
 	seen := map[string]int{}
