@@ -110,6 +110,13 @@ func seconds() map[rune]bool {
 	return out
 }
 
+// reorders tells whether normalisation may put a mark before another that stands before it (UAX #15, canonical ordering). Viramas, class 9, are left
+// out: two of them never meet in a word, and Hindi is full of them.
+func reorders(r rune) bool {
+	c := norm.NFKC.PropertiesString(string(r)).CCC()
+	return c != 0 && c != 9
+}
+
 type builder struct {
 	t       *tables
 	folder  cases.Caser
@@ -136,7 +143,7 @@ func (b *builder) entry(r rune) uint32 {
 		return doSoft << 16
 	case len(rs) == 0:
 		return doNone << 16
-	case b.seconds[r]:
+	case b.seconds[r] || reorders(r) && !isChar(rs[0]):
 		b.t.multi[r] = folded
 		return doSlow << 16
 	case len(rs) > 1 || rs[0] >= 0x10000:
