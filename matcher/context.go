@@ -73,7 +73,24 @@ func (s *scratch) holds(cond *condition, i int32, veto bool) (ok bool, at occurr
 
 const far = 1 << 30
 
-// nearest finds what is wanted next to candidate i. near is the distance in words, -1 for another field. What stands inside the alias itself
+const summaryField = 1 // as item.Fields orders them
+
+// fieldGap is how many words the break between the title and the summary is worth.
+const fieldGap = 8
+
+// apart is the number of words from one place to another. The summary goes on below the title after a gap. Any other field counts only when the
+// condition has no distance: a body may begin anywhere, as it does where each paragraph of a paper is an item under the paper's title.
+func (a span) apart(b span) int32 {
+	switch {
+	case a.field == b.field:
+		return a.distance(b)
+	case max(a.field, b.field) == summaryField: // so the other is the title
+		return a.distance(b) + fieldGap
+	}
+	return far - 1
+}
+
+// nearest finds what is wanted next to candidate i. near is the distance in words, -1 for a field that has none. What stands inside the alias itself
 // satisfies needs unless it is the alias, and never a veto.
 func (s *scratch) nearest(w want, i int32, within int, veto bool) (ok bool, at occurrence, near int32) {
 	best, bestAt := int32(far), occurrence{term: -1}
@@ -82,10 +99,7 @@ func (s *scratch) nearest(w want, i int32, within int, veto bool) (ok bool, at o
 		if o.inside(c.span) && (veto || o.same(c.span)) {
 			return
 		}
-		d := int32(far - 1) // another field counts when the condition has no distance
-		if o.field == c.field {
-			d = c.distance(o.span)
-		}
+		d := c.apart(o.span)
 		if d < best {
 			best, bestAt = d, o
 		}

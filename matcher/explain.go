@@ -115,7 +115,7 @@ func (s *scratch) whyStopped(c *candidate) (check, why string) {
 }
 
 func (s *scratch) away(c *candidate) string {
-	if c.near < 0 {
+	if c.near < 0 || c.reason.field != c.field {
 		return "in the " + fieldNames()[c.reason.field]
 	}
 	return plural(int(c.near), "word") + " away"

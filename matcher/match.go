@@ -153,7 +153,7 @@ func (s *scratch) whyCounts(c *candidate) string {
 	switch needs, _ := s.conditions(c); {
 	case needs == nil:
 		return "named"
-	case c.near < 0:
+	case c.near < 0 || c.reason.field != c.field:
 		return fmt.Sprintf("with %q in the %s", s.text(c.reason.span), fieldNames()[c.reason.field])
 	case c.near == 0:
 		return fmt.Sprintf("with %q in the name", s.text(c.reason.span))

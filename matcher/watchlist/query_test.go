@@ -153,6 +153,8 @@ func TestQueryFaults(t *testing.T) {
 		`*`:                          `q:1:1: "*" begins with *`,
 		`d*`:                         `q:1:1: the prefix "d*" is too wide`,
 		`wom?n`:                      `q:1:1: "wom?n": ? does not stand for a letter: list the spellings with OR`,
+		`milit%`:                     `q:1:1: "milit%": % does not stand for letters: write a prefix*`,
+		`yellow+fever`:               `q:1:1: "yellow+fever": + and _ neither join words nor stand for a letter: put a phrase in quotes`,
 		`roam~2`:                     `q:1:1: "roam~2": ~ does not find similar words`,
 		`"a b"~5`:                    `q:1:6: "~5": ~ after a phrase is not known: write the words with NEAR`,
 		`"a b"*`:                     `q:1:6: a * after the closing quote: write it inside`,

@@ -34,6 +34,8 @@ var habits = []habit{
 	{regexp.MustCompile(`[\[\]{}]`), problem{"%q: brackets and ranges are not known", "use ( ) to group, OR to list"}},
 	{regexp.MustCompile(`\\`), problem{`%q: \ does not escape a sign`, `put the text in quotes`}},
 	{regexp.MustCompile(`\?`), problem{"%q: ? does not stand for a letter", "list the spellings with OR"}},
+	{regexp.MustCompile(`\pL%|%\pL`), problem{"%q: % does not stand for letters", "write a prefix*, or list the spellings with OR"}},
+	{regexp.MustCompile(`\pL[+_]\pL`), problem{"%q: + and _ neither join words nor stand for a letter", "put a phrase in quotes, list spellings with OR"}},
 	{regexp.MustCompile(`[（）]`), problem{"%q: a full-width parenthesis does not group", "write ( and )"}},
 	{regexp.MustCompile(`[,;،؛、，；]$|^[,;،؛、，；]|\pL[,;،؛、，；]`), problem{"%q: a comma does not join words", "write OR or AND, or put it in quotes if it is meant"}},
 	{regexp.MustCompile(`:$|^:|\D:|:\D`), problem{"%q holds a colon", "put it in quotes if it is meant"}},
