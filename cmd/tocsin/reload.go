@@ -156,7 +156,7 @@ func (r *reloader) look(ctx context.Context, deep bool) {
 		if len(l.paths) == 0 {
 			continue
 		}
-		if !deep && stampOf(l.paths) == l.stamp {
+		if !deep && !r.touched(l) {
 			continue
 		}
 		settle(l.paths, func(d time.Duration) bool { return pause(ctx, d) }, settleLimit)
@@ -165,6 +165,13 @@ func (r *reloader) look(ctx context.Context, deep bool) {
 	if deep {
 		r.again(ctx)
 	}
+}
+
+// touched tells whether names, sizes or times of the files differ from those of the last load.
+func (r *reloader) touched(l *reloadable) bool {
+	r.work.Lock()
+	defer r.work.Unlock()
+	return stampOf(l.paths) != l.stamp
 }
 
 // again repeats what may have failed: storing what is live, and reading what others stored.
