@@ -215,6 +215,9 @@ func TestSpansAreOriginalBytes(t *testing.T) {
 }
 
 func TestNoHitAllocatesNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("counts allocations, and the race detector makes some of its own")
+	}
 	x := compile(t, groups)
 	item := news.Item{
 		Title: "Rain in the valley – floods expected", Summary: "هوای تهران فردا بارانی است", Body: strings.Repeat("Дождь и ветер, 天气预报 dry spell мокрый снег. मौसम साफ़ रहेगा café ", 50),

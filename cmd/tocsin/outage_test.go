@@ -127,6 +127,9 @@ func grep(text, what string) string {
 // memory stays bounded, each hostile feed ends under a reason, and the good feed's mentions arrive.
 func TestHostileFeedsStopNobody(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("measures memory")
+	}
 	w, err := newsroom.Flood(30, 2, newsroom.Options{Seed: 9, Span: 10 * time.Second, Interval: time.Second, Keep: time.Hour, Window: 40})
 	if err != nil {
 		t.Fatal(err)

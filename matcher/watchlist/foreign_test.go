@@ -57,6 +57,9 @@ func TestForeignLanguages(t *testing.T) {
 
 // TestQueryTimeIsBounded parses queries of the largest size that are made to cost time.
 func TestQueryTimeIsBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures time")
+	}
 	for name, in := range map[string]string{
 		"words":            strings.Repeat("ab OR ", 682) + "ab",
 		"parentheses":      strings.Repeat("(", MaxQuery),

@@ -268,6 +268,9 @@ func TestAliasLimits(t *testing.T) {
 // TestHostileFilesAreBounded loads files of allowed size that are made to cost time: the same alias 100,000 times, anchors that repeat one
 // another, thousands of unknown references, contexts nested in a row.
 func TestHostileFilesAreBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures time")
+	}
 	head := "id: x\ntitle: T\n"
 	rep := func(n int, f func(i int) string) string {
 		var b strings.Builder
