@@ -128,7 +128,7 @@ func agents(p *profile) string {
 
 // figures weighs numbers. Tolls rise while a story lasts, so a greater one does not keep items apart; a much smaller later one does.
 func (w *scale) figures(a, b *profile) {
-	var equal, detail = 0.0, []string(nil)
+	equal, detail := 0.0, []string(nil)
 	same, other := map[string]bool{}, ""
 	for _, x := range a.numbers {
 		for _, y := range b.numbers {
