@@ -48,6 +48,9 @@ type busConfig struct {
 	URL      strict.Text `yaml:"url"`
 	NKeyFile strict.Text `yaml:"nkey_file"`
 	CAFile   strict.Text `yaml:"ca_file"`
+
+	SystemNKeyFile strict.Text `yaml:"system_nkey_file"`
+
 	Listen   strict.Text `yaml:"listen"`
 	MaxStore byteSize    `yaml:"max_store"`
 	Replicas int         `yaml:"replicas"`
@@ -171,7 +174,7 @@ func (c *config) check(path string) strict.Faults {
 			faults.Add(at(n.Pos), "write it as 10.1.0.0/16 or fd00::/8", "%q is not a network", n.Value)
 		}
 	}
-	for _, t := range []strict.Text{c.Bus.NKeyFile, c.Bus.CAFile} {
+	for _, t := range []strict.Text{c.Bus.NKeyFile, c.Bus.CAFile, c.Bus.SystemNKeyFile} {
 		if t.Value == "" {
 			continue
 		}
@@ -243,6 +246,14 @@ func parseRoles(names []string) (roles, error) {
 		}
 	}
 	return r, nil
+}
+
+// single names the one role of a process, "" when it has several: which rights it needs on an external bus.
+func (r roles) single() string {
+	if s := r.String(); !strings.Contains(s, ",") {
+		return s
+	}
+	return ""
 }
 
 func (r roles) String() string {

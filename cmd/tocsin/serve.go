@@ -166,6 +166,7 @@ func (in *instance) busOptions() bus.Options {
 	}
 	return bus.Options{
 		URL: c.Bus.URL.Value, NKeyFile: c.path(c.Bus.NKeyFile.Value), CAFile: c.path(c.Bus.CAFile.Value),
+		SystemNKey: c.path(c.Bus.SystemNKeyFile.Value), Role: in.roles.single(),
 		Dir: c.path(c.DataDir), Listen: c.Bus.Listen.Value, MaxStore: int64(c.Bus.MaxStore),
 		Replicas: c.Bus.Replicas, Setup: c.Bus.Setup, Channels: c.channelIDs(), Concurrency: at,
 		Log: in.log, Registerer: in.reg,
