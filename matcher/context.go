@@ -104,7 +104,7 @@ func (s *scratch) nearest(w want, i int32, within int, veto bool) (ok bool, at o
 			best, bestAt = d, o
 		}
 	}
-	s.each(w.terms, consider)
+	s.each(w.terms, func(g *group) { s.around(g, s.cands[i].span, func() int32 { return best }, consider) })
 	for _, e := range w.entities {
 		for k := 0; k < len(s.byEntity[e]); k++ {
 			j := s.byEntity[e][k]
@@ -124,18 +124,68 @@ func (s *scratch) nearest(w want, i int32, within int, veto bool) (ok bool, at o
 	return ok, bestAt, best
 }
 
-// each calls f for every place of the terms. An item holds few of the many words that lists know, so it goes by those that it holds.
-func (s *scratch) each(terms []int32, f func(occurrence)) {
+// group is where the places of one term stand among all that are sorted by term.
+type group struct {
+	term        int32
+	lo, hi      int
+	overlapping bool
+}
+
+// groups finds the places of each term.
+func (s *scratch) groupWords() {
+	s.groups = s.groups[:0]
 	for lo := 0; lo < len(s.occs); {
 		hi := lo + 1
 		for hi < len(s.occs) && s.occs[hi].term == s.occs[lo].term {
 			hi++
 		}
-		if _, ok := slices.BinarySearch(terms, s.occs[lo].term); ok {
-			for _, o := range s.occs[lo:hi] {
-				f(o)
-			}
-		}
+		s.groups = append(s.groups, group{s.occs[lo].term, lo, hi, overlapping(s.occs[lo:hi])})
 		lo = hi
 	}
+}
+
+func (s *scratch) group(term int32) *group {
+	i, ok := slices.BinarySearchFunc(s.groups, term, func(g group, t int32) int { return int(g.term - t) })
+	if !ok {
+		return nil
+	}
+	return &s.groups[i]
+}
+
+// each calls f for every term that the item holds. An item holds few of the many words that lists know, so mostly it goes by those that it holds.
+func (s *scratch) each(terms []int32, f func(*group)) {
+	if len(terms)*8 < len(s.groups) {
+		for _, t := range terms {
+			if g := s.group(t); g != nil {
+				f(g)
+			}
+		}
+		return
+	}
+	for i := range s.groups {
+		if _, ok := slices.BinarySearch(terms, s.groups[i].term); ok {
+			f(&s.groups[i])
+		}
+	}
+}
+
+// around calls f for the places of a term that may be the nearest to c: those about it until they are further than the best, the first in each
+// direction, and the first of all, which may stand in another field.
+func (s *scratch) around(g *group, c span, best func() int32, f func(occurrence)) {
+	at := s.occs[g.lo:g.hi]
+	mid, _ := slices.BinarySearchFunc(at, c, func(o occurrence, c span) int { return compareSpans(o.span, c) })
+	for i := mid - 1; i >= 0; i-- {
+		f(at[i])
+		if c.from-at[i].from > best()+maxTokens {
+			break
+		}
+	}
+	for i := mid; i < len(at); i++ {
+		f(at[i])
+		if at[i].from-c.to > best() {
+			break
+		}
+	}
+	f(at[0])
+	f(at[len(at)-1])
 }

@@ -25,6 +25,7 @@ type scratch struct {
 	decoys    []span
 	decoyOf   []int32
 	occs      []occurrence // sorted by term, then place
+	groups    []group      // of occs, sorted by term
 	intros    []intro
 	byEntity  [][]int32 // candidates of the entities in touched
 	touched   []int32
@@ -110,6 +111,7 @@ func (s *scratch) reset(item *news.Item) {
 	}
 	s.item = item
 	s.toks, s.hits, s.cands, s.occs = s.toks[:0], s.hits[:0], s.cands[:0], s.occs[:0]
+	s.groups = s.groups[:0]
 	s.decoys, s.decoyOf = s.decoys[:0], s.decoyOf[:0]
 	s.intros, s.touched, s.asked, s.costs = s.intros[:0], s.touched[:0], s.asked[:0], s.costs[:0]
 }
@@ -227,6 +229,7 @@ func (s *scratch) words() {
 		}
 		return compareSpans(a.span, b.span)
 	})
+	s.groupWords()
 }
 
 // bare is the original text of the tokens of a span, without what stands between them.
@@ -330,7 +333,7 @@ func (s *scratch) decoyAround(c candidate) int32 {
 // longerAround looks at the neighbours of candidate i, which is in order of place.
 func (s *scratch) longerAround(i int) int32 {
 	c := &s.cands[i]
-	for j := i - 1; j >= 0 && s.cands[j].field == c.field && c.start-s.cands[j].start < maxSpan; j-- {
+	for j := i - 1; j >= 0 && s.cands[j].field == c.field && c.from-s.cands[j].from < maxSpan; j-- {
 		if s.hides(j, c) {
 			return int32(j)
 		}
@@ -338,8 +341,8 @@ func (s *scratch) longerAround(i int) int32 {
 	return -1
 }
 
-// maxSpan is more bytes than the tokens of a phrase and their gaps fill in real text.
-const maxSpan = 1 << 12
+// maxSpan is more tokens than a phrase fills, those that are parts of others counted.
+const maxSpan = 3 * maxTokens
 
 // hides tells whether candidate j is the name that c is only a part of. A theme or event is about the things named in it and does not hide them.
 func (s *scratch) hides(j int, c *candidate) bool {

@@ -147,12 +147,19 @@ func isFeed(want, feed, outlet string) bool {
 	return want == feed || outlet != "" && strings.EqualFold(want, outlet)
 }
 
-// places are the distinct places of what is wanted, in order of the text.
+// places are the distinct places of what is wanted, in order of the text. The caller must not change them: those of one word are lent.
 func (s *scratch) places(w want, fields uint8) []occurrence {
+	if len(w.terms) == 1 && len(w.entities) == 0 && fields == inAll {
+		if g := s.group(w.terms[0]); g != nil && !g.overlapping {
+			return s.occs[g.lo:g.hi:g.hi]
+		}
+	}
 	var out []occurrence
-	s.each(w.terms, func(o occurrence) {
-		if fields>>o.field&1 != 0 {
-			out = append(out, o)
+	s.each(w.terms, func(g *group) {
+		for _, o := range s.occs[g.lo:g.hi] {
+			if fields>>o.field&1 != 0 {
+				out = append(out, o)
+			}
 		}
 	})
 	for _, e := range w.entities {
@@ -166,18 +173,25 @@ func (s *scratch) places(w want, fields uint8) []occurrence {
 }
 
 func ordered(at []occurrence) []occurrence {
-	slices.SortFunc(at, func(a, b occurrence) int {
-		if c := compareSpans(a.span, b.span); c != 0 {
-			return c
-		}
-		return int(a.term - b.term)
-	})
+	if !slices.IsSortedFunc(at, compareOccurrences) {
+		slices.SortFunc(at, compareOccurrences)
+	}
 	return at
+}
+
+func compareOccurrences(a, b occurrence) int {
+	if c := compareSpans(a.span, b.span); c != 0 {
+		return c
+	}
+	return int(a.term - b.term)
 }
 
 // distinct orders places and drops those that overlap one before.
 func distinct(at []occurrence) []occurrence {
 	at = ordered(at)
+	if !overlapping(at) {
+		return at
+	}
 	out := at[:0]
 	for _, o := range at {
 		if n := len(out); n == 0 || !out[n-1].overlaps(o.span) {
@@ -187,77 +201,14 @@ func distinct(at []occurrence) []occurrence {
 	return out
 }
 
-// nearby looks for one place of each operand, all within n words of one another, in one field.
-func (q *query) nearby(n *node, fields uint8) (bool, []occurrence) {
-	sets := make([][]occurrence, len(n.kids))
-	for i, k := range n.kids {
-		ok, at := q.eval(k, fields)
-		if !ok {
-			return false, nil
-		}
-		sets[i] = distinct(at)
-	}
-	var found []occurrence
-	chosen := make([]occurrence, 0, len(sets))
-	for _, o := range sets[0] {
-		if c := q.choose(n, sets, append(chosen[:0], o)); c != nil {
-			found = append(found, c...)
+// overlapping tells whether a place overlaps the one before, in places that are in order.
+func overlapping(at []occurrence) bool {
+	for i := 1; i < len(at); i++ {
+		if at[i-1].overlaps(at[i].span) {
+			return true
 		}
 	}
-	return len(found) > 0, distinct(found)
-}
-
-// choose extends a choice of places by one of each further operand, or returns nil.
-func (q *query) choose(n *node, sets [][]occurrence, chosen []occurrence) []occurrence {
-	if len(chosen) == len(sets) {
-		return chosen
-	}
-	set := sets[len(chosen)]
-	first := chosen[0]
-	// Places are in order, so those too far before the first choice can be skipped.
-	from, _ := slices.BinarySearchFunc(set, first, func(o, f occurrence) int {
-		if o.field != f.field {
-			return int(o.field) - int(f.field)
-		}
-		if o.to < f.from-n.n {
-			return -1
-		}
-		return 1
-	})
-	if from > 0 && set[from-1].field == first.field {
-		q.refuse(set[from-1].distance(first.span))
-	}
-	for _, o := range set[from:] {
-		if o.field != first.field || o.from > first.to+n.n {
-			if o.field == first.field {
-				q.refuse(o.distance(first.span))
-			}
-			return nil
-		}
-		if !q.fits(n, chosen, o) {
-			continue
-		}
-		if c := q.choose(n, sets, append(chosen, o)); c != nil {
-			return c
-		}
-	}
-	return nil
-}
-
-func (q *query) fits(n *node, chosen []occurrence, o occurrence) bool {
-	for i, c := range chosen {
-		if c.overlaps(o.span) {
-			return false
-		}
-		if d := c.distance(o.span); d > n.n {
-			q.refuse(d)
-			return false
-		}
-		if n.ordered && i == len(chosen)-1 && o.from <= c.to {
-			return false
-		}
-	}
-	return true
+	return false
 }
 
 func (q *query) refuse(d int32) {
@@ -269,10 +220,11 @@ func (q *query) refuse(d int32) {
 // why words what satisfied a rule.
 func (s *scratch) why(r *rule, v verdict) string {
 	var parts []string
+	seen := map[string]bool{}
 	for _, o := range v.at {
-		t := fmt.Sprintf("%q", s.text(o.span))
-		if !contains(parts, t) {
-			parts = append(parts, t)
+		if t := s.text(o.span); !seen[t] {
+			seen[t] = true
+			parts = append(parts, fmt.Sprintf("%q", t))
 		}
 	}
 	list := shortened(parts)
