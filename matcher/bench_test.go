@@ -13,8 +13,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/coregx/ahocorasick"
-
 	"tocsin/matcher/fold"
 	"tocsin/matcher/watchlist"
 	"tocsin/news"
@@ -173,53 +171,6 @@ func ratio(b *testing.B, x *Index, items []news.Item, size int64) {
 	b.ReportMetric(float64(size)/yard.Seconds()/1e6, "yardMB/s")
 	b.ReportMetric(float64(hits)/5, "hits")
 	b.ReportMetric(0, "ns/op")
-}
-
-// BenchmarkPeers are other ways to find the same terms: a library over text that is folded already, and a loop of strings.Contains.
-func BenchmarkPeers(b *testing.B) {
-	var all []news.Item
-	for _, l := range langs() {
-		all = append(all, readItems(b, l, 40)...)
-	}
-	var folded []string
-	size := int64(0)
-	for i := range all {
-		for _, f := range all[i].Fields() {
-			folded = append(folded, fold.String(f.Text))
-			size += int64(len(folded[len(folded)-1]))
-		}
-	}
-	for _, n := range []string{"20", "1k", "10k"} {
-		terms := readTerms(b, n)
-		for i := range terms {
-			terms[i] = fold.String(terms[i])
-		}
-		ac, err := ahocorasick.NewBuilder().AddStrings(terms).Build()
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Run("ahocorasick/"+n, func(b *testing.B) {
-			b.SetBytes(size)
-			for b.Loop() {
-				for _, f := range folded {
-					ac.FindAllOverlapping([]byte(f))
-				}
-			}
-		})
-		if n == "10k" {
-			break
-		}
-		b.Run("contains/"+n, func(b *testing.B) {
-			b.SetBytes(size)
-			for b.Loop() {
-				for _, f := range folded {
-					for _, t := range terms {
-						strings.Contains(f, t)
-					}
-				}
-			}
-		})
-	}
 }
 
 // BenchmarkItems is the whole job, context, rules and output included, with the shipped lists.

@@ -18,7 +18,10 @@ func (q *query) nearby(n *node, fields uint8) (bool, []occurrence) {
 		if !ok {
 			return false, nil
 		}
-		if sets[i] = distinct(at); len(sets[i]) == 0 {
+		if k.op != opLeaf { // a leaf's places are distinct
+			at = distinct(at)
+		}
+		if sets[i] = at; len(at) == 0 {
 			return false, nil
 		}
 	}
