@@ -108,8 +108,6 @@ type sigBuilder struct {
 	events  []string
 	numbers map[news.Number]bool
 	last    string // key of the word before, for pairs
-	aside   bool   // the name in hand only describes another: "Iran-backed"
-	light   bool   // the action noted is a verb that says little: "launch" an attack
 	out     news.Signature
 }
 
@@ -150,7 +148,6 @@ func (b *sigBuilder) read(text string, part, most int) {
 	next := 0
 	for i := 0; i < len(toks); i++ {
 		if next < len(marks) && marks[next].from == i {
-			b.aside = ofSomething(text, toks, marks[next].to)
 			for _, r := range marks[next].refs {
 				b.mark(r, partAt(i))
 			}
@@ -206,49 +203,21 @@ func (b *sigBuilder) mark(r lexRef, part int) {
 		b.word("="+r.id, b.l.bits("="+r.id, 7), false, part)
 		if w.class != "" && part == news.PartHead {
 			b.events = append(b.events, w.class)
-			if b.out.Act == "" || b.light {
-				b.out.Act, b.light = "="+r.id, lightVerb(r.id)
+			if b.out.Act == "" {
+				b.out.Act = "=" + r.id
 			}
 		}
 		return
 	}
 	n := b.l.names[r.id]
-	if part == news.PartHead && !b.aside && (n.kind != news.AnchorPlace || n.stands) {
-		b.doer(r.id)
+	if b.out.Agent == "" && part == news.PartHead {
+		b.out.Agent = r.id
 	}
 	b.anchor(news.Anchor{ID: r.id, Kind: n.kind, Weak: n.weak, Stands: n.stands, Within: b.l.chain(r.id), Bits: b.l.bits("@"+r.id, unknownName-3), Part: part})
 	if n.stands && n.within != "" {
 		b.last = "" // the larger place is no neighbour
 		over := b.l.names[n.within]
 		b.anchor(news.Anchor{ID: n.within, Kind: over.kind, Weak: over.weak, Within: b.l.chain(n.within), Bits: b.l.bits("@"+n.within, unknownName-3), Part: part})
-	}
-}
-
-// ofSomething tells whether the name before token i is the first half of a compound such as "Iran-backed" or "US-owned".
-func ofSomething(text string, toks []sigToken, i int) bool {
-	if i == 0 || i >= len(toks) || text[toks[i-1].end:toks[i].start] != "-" {
-		return false
-	}
-	switch toks[i].text {
-	case "owned", "backed", "led", "linked", "based", "aligned", "administered", "occupied", "held", "bound", "made", "flagged", "funded", "run", "born", "supported", "brokered", "mediated", "style", "affiliated":
-		return true
-	}
-	return false
-}
-
-// lightVerb tells whether another word of action beside it says more.
-func lightVerb(id string) bool { return id == "launch" || id == "retaliate" || id == "resume" }
-
-// doer notes who acts and to whom, in the order of the text.
-func (b *sigBuilder) doer(id string) {
-	own := func(a, c string) bool {
-		return a == c || slices.Contains(b.l.chain(a), c) || slices.Contains(b.l.chain(c), a)
-	}
-	switch {
-	case b.out.Agent == "":
-		b.out.Agent = id
-	case b.out.Object == "" && !own(id, b.out.Agent):
-		b.out.Object = id
 	}
 }
 
@@ -277,11 +246,8 @@ func (b *sigBuilder) pair(key string, part int) {
 
 func (b *sigBuilder) word(key string, bits float64, name bool, part int) {
 	w := news.SigWord{Key: key, Bits: bits, Name: name, Part: part}
-	if id, ok := strings.CutPrefix(key, "="); ok {
-		known := b.l.words[id]
-		if w.Event = known.class; known.contrary != "" {
-			w.Contrary = "=" + known.contrary
-		}
+	if id, ok := strings.CutPrefix(key, "="); ok && b.l.words[id].contrary != "" {
+		w.Contrary = "=" + b.l.words[id].contrary
 	}
 	b.pair(key, part)
 	if old, ok := b.words[key]; ok {

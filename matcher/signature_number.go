@@ -77,12 +77,6 @@ func (l *lexicon) figures(text string, toks []sigToken, date func(i int) bool) [
 		if strings.HasPrefix(text[toks[f.to-1].end:], "%") || f.to < len(toks) && percentWord(toks[f.to].text) {
 			f.unit = news.UnitPercent
 		}
-		if f.to < len(toks) && toks[f.to].digits && isDash(text[toks[f.to-1].end:toks[f.to].start]) { // "6-7 years": both count the same
-			if w, _, ok := l.value(&toks[f.to]); ok {
-				out = append(out, figure{value: f.value, unit: f.unit, from: f.to, to: f.to + 1})
-				f.value, f.from, f.to = w, f.to, f.to+1
-			}
-		}
 		out = append(out, f)
 		i = f.to - 1
 	}
@@ -103,8 +97,6 @@ func percentWord(w string) bool {
 }
 
 func isYear(text string, v float64) bool { return len(text) == 4 && v >= 1900 && v < 2100 }
-
-func isDash(s string) bool { return s == "-" || s == "–" || s == "—" }
 
 // money notes a currency sign in front of the figure.
 func (f *figure) money(text string, toks []sigToken) {
