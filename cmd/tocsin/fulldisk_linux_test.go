@@ -26,7 +26,7 @@ func TestFullDiskLosesNothing(t *testing.T) {
 	if err := os.Mkdir(data, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Mount("tmpfs", data, "tmpfs", 0, "size=160m"); err != nil {
+	if err := syscall.Mount("tmpfs", data, "tmpfs", 0, "size=512m"); err != nil {
 		t.Skipf("data test left out: a small file system needs root: %v", err)
 	}
 	config := floodConfig(t, w, dir, addr, "")
