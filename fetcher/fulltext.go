@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"sync"
 	"time"
 
 	"tocsin/news"
@@ -23,132 +22,6 @@ const (
 	articleAgain  = 5 * time.Minute
 	samePages     = 3 // pages of a host with the same text are no articles
 )
-
-// wanted is an item whose article is still to be read.
-type wanted struct {
-	feed  string
-	item  news.Item
-	key   uint64
-	tries int
-	after time.Time
-}
-
-// articles is the queue of articles to read. It is in memory; the ids in it stand in the feeds' states, so that a restart finds them again.
-type articles struct {
-	mu     sync.Mutex
-	queue  []*wanted
-	held   map[uint64]bool // queued or in hand
-	ended  map[string]map[uint64]bool
-	robots map[string]*robots
-	counts map[string]int
-	day    int64
-	texts  map[string]map[uint64]int
-	signal chan struct{}
-}
-
-func newArticles() *articles {
-	return &articles{
-		held: map[uint64]bool{}, ended: map[string]map[uint64]bool{}, robots: map[string]*robots{}, counts: map[string]int{},
-		texts: map[string]map[uint64]int{}, signal: make(chan struct{}, 1),
-	}
-}
-
-func (q *articles) add(w *wanted) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.held[w.key] || len(q.queue) >= maxWanted {
-		return q.held[w.key]
-	}
-	q.held[w.key] = true
-	q.queue = append(q.queue, w)
-	select {
-	case q.signal <- struct{}{}:
-	default:
-	}
-	return true
-}
-
-// take gives the first article that may be read now.
-func (q *articles) take(now time.Time, free func(host string) bool) *wanted {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for i, w := range q.queue {
-		u, err := url.Parse(w.item.URL)
-		if err != nil || !w.after.After(now) && free(hostPort(u)) {
-			q.queue = slices.Delete(q.queue, i, i+1)
-			return w
-		}
-	}
-	return nil
-}
-
-// end forgets an article that was read or given up; the feed's next poll takes it out of the state.
-func (q *articles) end(w *wanted) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	delete(q.held, w.key)
-	if q.ended[w.feed] == nil {
-		q.ended[w.feed] = map[uint64]bool{}
-	}
-	q.ended[w.feed][w.key] = true
-}
-
-func (q *articles) again(w *wanted, at time.Time) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	w.after = at
-	q.queue = append(q.queue, w)
-}
-
-// settle takes the ended ones out of a feed's list and tells whether others are not in the queue.
-func (q *articles) settle(feed string, keys []uint64) (left []uint64, forgotten bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for _, k := range keys {
-		if q.ended[feed][k] {
-			continue
-		}
-		left = append(left, k)
-		forgotten = forgotten || !q.held[k] && len(q.queue) < maxWanted/2
-	}
-	return left, forgotten
-}
-
-func (q *articles) saved(feed string, keys []uint64) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for k := range q.ended[feed] {
-		if !slices.Contains(keys, k) {
-			delete(q.ended[feed], k)
-		}
-	}
-	if len(q.ended[feed]) == 0 {
-		delete(q.ended, feed)
-	}
-}
-
-// budget counts one page against the host's day.
-func (q *articles) budget(host string, now time.Time) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if d := now.Unix() / 86400; d != q.day {
-		q.day, q.counts, q.texts = d, map[string]int{}, map[string]map[uint64]int{}
-	}
-	q.counts[host]++
-	return q.counts[host] <= pagesPerDay
-}
-
-// common tells whether the host showed the same text on other pages today.
-func (q *articles) common(host, text string) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.texts[host] == nil {
-		q.texts[host] = map[uint64]int{}
-	}
-	h := hash64(text)
-	q.texts[host][h]++
-	return q.texts[host][h] >= samePages
-}
 
 // wants notes the articles that the new items of a document call for, and finds those again that a restart forgot.
 func (p *poll) wants(j *judge) {
@@ -200,6 +73,7 @@ func (f *Fetcher) readArticles(ctx context.Context) {
 			continue
 		}
 		f.article(ctx, w)
+		f.articles.release(w)
 	}
 }
 
@@ -258,7 +132,8 @@ func (f *Fetcher) readArticle(ctx context.Context, w *wanted) (string, error) {
 	if err := f.mayRead(ctx, asked, u); err != nil {
 		return "", err
 	}
-	a, err := f.getPage(ctx, asked, w.item.URL)
+	// What a redirect leads to is asked for only where that host's robots.txt allows it.
+	a, err := f.getPage(ctx, asked, w.item.URL, func(ctx context.Context, to *url.URL) error { return f.mayRead(ctx, asked, to) })
 	if err != nil {
 		return "", err
 	}
@@ -269,11 +144,6 @@ func (f *Fetcher) readArticle(ctx context.Context, w *wanted) (string, error) {
 		}
 		return "", fl
 	}
-	if hostPort(a.url) != hostPort(u) {
-		if err := f.mayRead(ctx, asked, a.url); err != nil {
-			return "", err
-		}
-	}
 	text, err := articleText(a.body, a.header.Get("Content-Type"), a.url)
 	if err != nil || text == "" || !sharesWord(w.item.Title, text) || f.articles.common(hostPort(a.url), text) {
 		return "", err
@@ -281,7 +151,7 @@ func (f *Fetcher) readArticle(ctx context.Context, w *wanted) (string, error) {
 	return text, nil
 }
 
-func (f *Fetcher) getPage(ctx context.Context, asked *Feed, address string) (*answer, error) {
+func (f *Fetcher) getPage(ctx context.Context, asked *Feed, address string, allow func(context.Context, *url.URL) error) (*answer, error) {
 	client, err := f.client(asked)
 	if err != nil {
 		return nil, fault(ReasonTLS, "%s", short(err.Error(), 200))
@@ -289,27 +159,15 @@ func (f *Fetcher) getPage(ctx context.Context, asked *Feed, address string) (*an
 	asking := *client
 	asking.Transport = pageTransport{client.Transport}
 	g := f.get.patiently()
-	g.hops = articleHops
+	g.hops, g.allow = articleHops, allow
 	return g.stranger(ctx, &asking, asked, asked.URL, address)
 }
 
 // mayRead asks the host's robots.txt, once a day. 4xx allows all, what cannot be had denies all (RFC 9309 2.3.1).
 func (f *Fetcher) mayRead(ctx context.Context, asked *Feed, u *url.URL) error {
-	key := u.Scheme + "://" + hostPort(u)
-	f.articles.mu.Lock()
-	r := f.articles.robots[key]
-	f.articles.mu.Unlock()
-	if now := f.o.Now(); r == nil || now.After(r.until) {
-		var err error
-		if r, err = f.askRobots(ctx, asked, u); err != nil {
-			return err
-		}
-		f.articles.mu.Lock()
-		if len(f.articles.robots) > 10_000 {
-			clear(f.articles.robots)
-		}
-		f.articles.robots[key] = r
-		f.articles.mu.Unlock()
+	r, err := f.robotsOf(ctx, asked, u)
+	if err != nil {
+		return err
 	}
 	switch {
 	case r.deny:
@@ -320,10 +178,32 @@ func (f *Fetcher) mayRead(ctx context.Context, asked *Feed, u *url.URL) error {
 	return nil
 }
 
+// robotsOf gives the rules of a host, kept for a day. Those who want them at the same time wait for one request.
+func (f *Fetcher) robotsOf(ctx context.Context, asked *Feed, u *url.URL) (*robots, error) {
+	key, q := u.Scheme+"://"+hostPort(u), f.articles
+	for {
+		r, onItsWay := q.known(key, f.o.Now())
+		if r != nil {
+			return r, nil
+		}
+		if onItsWay == nil {
+			break
+		}
+		select {
+		case <-onItsWay:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	r, err := f.askRobots(ctx, asked, u)
+	q.learn(key, r, err)
+	return r, err
+}
+
 func (f *Fetcher) askRobots(ctx context.Context, asked *Feed, u *url.URL) (*robots, error) {
 	own := *asked
 	own.MaxBytes = maxRobots
-	a, err := f.getPage(ctx, &own, u.Scheme+"://"+u.Host+"/robots.txt")
+	a, err := f.getPage(ctx, &own, u.Scheme+"://"+u.Host+"/robots.txt", nil)
 	now := f.o.Now()
 	var fl *Fault
 	switch {

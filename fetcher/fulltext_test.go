@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -266,6 +267,70 @@ func TestRobotsThatCannotBeReadForbid(t *testing.T) {
 	}
 	if again := r.f.articles.take(r.now(), func(string) bool { return true }); again != nil {
 		t.Error("tried again at once")
+	}
+}
+
+func TestRobotsOfAHostAreAskedOnce(t *testing.T) {
+	s := newSite(t, "")
+	s.handle(func(w http.ResponseWriter, _ *http.Request) {
+		time.Sleep(50 * time.Millisecond) // so that all readers want them before they are there
+		fmt.Fprint(w, "User-agent: *\nDisallow: /secret\n")
+	})
+	r := newRig(t, nil, Feed{URL: s.URL + "/rss", FullText: FullTextAlways})
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			u, _ := url.Parse(s.URL + []string{"/1", "/secret/1"}[i%2])
+			if err := r.f.mayRead(t.Context(), &Feed{URL: s.URL + "/rss"}, u); (err == nil) != (i%2 == 0) {
+				t.Errorf("%s: %v", u.Path, err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := len(s.requests()); n != 1 {
+		t.Errorf("asked %d times", n)
+	}
+}
+
+func TestArticlesOfOneHostAreTakenOneByOne(t *testing.T) {
+	q := newArticles()
+	for i, u := range []string{"https://a.example/1", "https://a.example/2", "https://b.example/1"} {
+		q.add(&wanted{item: news.Item{URL: u}, key: uint64(i)})
+	}
+	free := func(string) bool { return true }
+	first, second := q.take(noon, free), q.take(noon, free)
+	if first.item.URL != "https://a.example/1" || second.item.URL != "https://b.example/1" || q.take(noon, free) != nil {
+		t.Errorf("took %s and %s", first.item.URL, second.item.URL)
+	}
+	q.release(first)
+	if w := q.take(noon, free); w == nil || w.item.URL != "https://a.example/2" {
+		t.Errorf("then took %+v", w)
+	}
+}
+
+func TestArticlesBehindARedirectNeedTheRobotsOfTheTarget(t *testing.T) {
+	for rules, want := range map[string]int{"User-agent: *\nDisallow: /secret\n": 0, "User-agent: *\nDisallow: /other\n": 1} {
+		other, s := newSite(t, rules), newSite(t, "")
+		s.handle(func(w http.ResponseWriter, q *http.Request) {
+			switch q.URL.Path {
+			case "/robots.txt":
+				w.WriteHeader(404)
+			case "/rss":
+				fmt.Fprint(w, rssOf("Border bridge reopens|http://herald.example/1|g1"))
+			default:
+				http.Redirect(w, q, "http://other.example/secret", http.StatusFound)
+			}
+		})
+		r := newRig(t, worldClient(map[string]*site{"herald.example:80": s, "other.example:80": other}), Feed{URL: "http://herald.example/rss", FullText: FullTextAlways})
+		r.poll(0)
+		r.f.article(t.Context(), r.f.articles.take(r.now(), func(string) bool { return true }))
+		asked := map[string]int{}
+		for _, q := range other.requests() {
+			asked[q.URL.Path]++
+		}
+		if asked["/robots.txt"] != 1 || asked["/secret"] != want {
+			t.Errorf("%q: asked %v", rules, asked)
+		}
 	}
 }
 

@@ -54,7 +54,9 @@ type getter struct {
 	now       func() time.Time
 	large     *budget // memory of bodies over 1 MiB while they are read
 	hops      int     // most redirects; 0 = maxHops
-	patient   bool    // waits for a busy host instead of asking to come later
+	// allow judges what a redirect leads to, before it is asked for; nil allows all.
+	allow   func(context.Context, *url.URL) error
+	patient bool // waits for a busy host instead of asking to come later
 }
 
 // patiently is the getter for what is part of a poll or of nobody's poll.
@@ -108,6 +110,11 @@ func (g *getter) get(ctx context.Context, client *http.Client, f *Feed, start st
 		permanent = permanent && (a.status == http.StatusMovedPermanently || a.status == http.StatusPermanentRedirect) && (u.Scheme != "https" || next.Scheme == "https")
 		if permanent {
 			adopt = withoutUser(next)
+		}
+		if g.allow != nil {
+			if err := g.allow(ctx, next); err != nil {
+				return nil, err
+			}
 		}
 		u = next
 	}

@@ -140,13 +140,15 @@ func TestChecksOfOneHostKeepTheirDistance(t *testing.T) {
 	for i := range 5 {
 		feeds = append(feeds, fetcher.Feed{URL: fmt.Sprintf("%s/%d", srv.URL, i)})
 	}
+	start := time.Now()
 	done, bad := checkAll(context.Background(), std{out: &bytes.Buffer{}, err: &bytes.Buffer{}}, ch, feeds, 8, func(*fetcher.CheckResult) {})
 	if done != 5 || bad != 0 {
 		t.Fatalf("%d done, %d bad", done, bad)
 	}
-	for i := 1; i < len(at); i++ {
-		if d := at[i].Sub(at[i-1]); d < 50*time.Millisecond {
-			t.Errorf("request %d came %s after the one before", i, d)
+	// From the start on, because one late arrival on a busy machine brings the next one nearer to it.
+	for i := range at {
+		if d := at[i].Sub(start); d < time.Duration(i)*60*time.Millisecond {
+			t.Errorf("request %d came %s after the start", i, d)
 		}
 	}
 	if groups := byHost(append(feeds, fetcher.Feed{URL: "https://other.example/"})); len(groups) != 2 || len(groups[0]) != 5 {
