@@ -75,8 +75,10 @@ func (b *Bus) shrink(ctx context.Context) (faults Faults) {
 	ctx, cancel := context.WithTimeout(ctx, setupBudget)
 	defer cancel()
 	for _, limit := range []int64{math.MaxInt64 / 2, b.opts.MaxStore} {
+		before := b.link.nc.Stats().Reconnects
 		b.srv.limit(ctx, limit)
-		for !b.Connected() && ctx.Err() == nil {
+		// The client may not have noticed yet that its connection ended, and what it sends there nobody answers.
+		for (b.link.nc.Stats().Reconnects == before || !b.Connected()) && ctx.Err() == nil {
 			sleep(ctx, embeddedRetry)
 		}
 		faults, _ = b.setupStreams(ctx)

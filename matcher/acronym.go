@@ -3,6 +3,8 @@ package matcher
 import (
 	"strings"
 	"unicode/utf8"
+
+	"tocsin/matcher/fold"
 )
 
 // intro is a place where an item tells what an acronym stands for: "Balochistan Liberation Army (BLA)", "BLA (Balochistan Liberation Army)".
@@ -38,9 +40,14 @@ func contains(list []string, s string) bool {
 
 // introductionsOf looks at every place where the acronym, or its plural, stands beside a bracket.
 func (s *scratch) introductionsOf(acronym string) {
+	s.buf = append(append(s.buf[:0], acronym...), 's')
+	plural, one := fold.Hash(s.buf), fold.Hash(s.buf[:len(acronym)])
 	for f := range s.texts {
 		for i := s.bounds[f]; i < s.bounds[f+1]; i++ {
 			tok := s.toks[i]
+			if tok.Hash != one && tok.Hash != plural {
+				continue
+			}
 			s.buf = tok.AppendTo(s.buf[:0], s.texts[f])
 			if word := string(s.buf); word != acronym && word != acronym+"s" {
 				continue
