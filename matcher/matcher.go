@@ -80,8 +80,9 @@ func (m *Matcher) Handle(ctx context.Context, item news.Item) error {
 	}
 	found := m.match(x, &item)
 	now := m.now()
+	sig := m.signature(x, &item, len(found))
 	for i := range found {
-		found[i].MatchedAt = now
+		found[i].MatchedAt, found[i].Signature = now, sig
 		if err := m.publish(ctx, found[i]); err != nil {
 			m.metrics.item(outcomeFailed)
 			return fmt.Errorf("publish match %s: %w", found[i].ID, err)
@@ -100,6 +101,15 @@ func (m *Matcher) Handle(ctx context.Context, item news.Item) error {
 		m.metrics.item(outcomeMatched)
 	}
 	return nil
+}
+
+// signature is made of items that match alone: most match nothing. Test items of the program join no story.
+func (m *Matcher) signature(x *Index, item *news.Item, matches int) *news.Signature {
+	if matches == 0 || item.Reason == news.ReasonCanary {
+		return nil
+	}
+	s := x.Signature(item)
+	return &s
 }
 
 // match is Index.Match with the cost of each rule taken down.

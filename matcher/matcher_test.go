@@ -74,6 +74,9 @@ func TestHandle(t *testing.T) {
 	if len(*got) != 3 || (*got)[0].ID != (*got)[1].ID || (*got)[0].MatchedAt != time.Unix(1_700_000_000, 0).UTC() || (*got)[2].Watchlist != CanaryList {
 		t.Fatalf("published %+v", *got)
 	}
+	if s := (*got)[0].Signature; s == nil || len(s.Anchors) == 0 || (*got)[2].Signature != nil {
+		t.Errorf("signatures %+v and %+v: news has one, the program's own item has none", s, (*got)[2].Signature)
+	}
 	want := `
 # HELP tocsin_entity_last_match_timestamp_seconds When an entity or rule was last matched.
 # TYPE tocsin_entity_last_match_timestamp_seconds gauge

@@ -152,6 +152,15 @@ func (s *Stage) Restore(it Item, story string) {
 	s.take(st, &it, p)
 }
 
+// Join puts the story from into the story into, as was decided before: what a Decision told as Merged, after Restore. Stories that are not open, or
+// are one already, stay as they are.
+func (s *Stage) Join(from, into string) {
+	a, b := s.ids[from], s.ids[into]
+	if a != nil && b != nil && a != b {
+		s.absorb(b, a)
+	}
+}
+
 // same finds the story of the same article: one canonical link, or nearly the same text.
 func (s *Stage) same(it *Item, p *profile, d *Decision) *story {
 	if it.URL != "" {
