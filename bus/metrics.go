@@ -7,6 +7,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
+// MaxSeries is the most time series that the metrics of a Bus can have with so many channels, histogram buckets included.
+func MaxSeries(channels int) int {
+	const perConsumer, perStage, rest = 4, 2, 5
+	hist := (len(publishBuckets()) + 4) * (len(streams) + len(buckets)) // and +Inf, sum, count, native form
+	return hist + (len(consumers)+channels)*perConsumer + 6*perStage + rest
+}
+
+func publishBuckets() []float64 {
+	return []float64{0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15}
+}
+
 // metrics of the package. Labels are streams, consumers and stages of the table, and channels of the configuration.
 type metrics struct {
 	publish    *prometheus.HistogramVec // stream
@@ -37,7 +48,7 @@ func newMetrics(reg prometheus.Registerer, connected func() bool) (*metrics, err
 		publish: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "tocsin", Name: "bus_publish_seconds",
 			Help:    "Time from a publish to the server's word that the message is on disk.",
-			Buckets: []float64{0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15},
+			Buckets: publishBuckets(),
 
 			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
 		}, []string{"stream"}),

@@ -152,7 +152,6 @@ func (f *Fetcher) SetFeeds(feeds []Feed) {
 	for id := range f.views {
 		if m[id] == nil {
 			delete(f.views, id)
-			f.metrics.forget(id)
 		}
 	}
 	f.feeds, f.order = m, order

@@ -15,14 +15,42 @@ const maxFeedLabels = 5000
 
 const otherFeeds = "other"
 
+// maxFeedReasons is how many reasons one feed's errors are told apart by; further ones count as "other". No feed in its right mind has so many.
+const maxFeedReasons = 10
+
+const otherReason = "other"
+
+// feedGauges are the gauges of one feed, feedInfo among them.
+const feedGauges = 6
+
+// MaxSeries is the most time series that the metrics of a Fetcher can have with so many feeds, histogram buckets included.
+func MaxSeries(feeds int) int {
+	const perFeed = feedGauges + 1 + maxFeedReasons + 1 // lost items, reasons, other reasons
+	n := min(feeds, maxFeedLabels) * perFeed
+	if feeds > maxFeedLabels {
+		n += 1 + maxFeedReasons + 1
+	}
+	return n + len(States()) + len(itemOutcomes()) + len(seenBuckets()) + histogramRest
+}
+
+// histogramRest are the series of a histogram beside its configured buckets: +Inf, sum, count, and the native form.
+const histogramRest = 4
+
+func itemOutcomes() []string {
+	return []string{"new", "edited", "known", "unchanged", "dropped", "not_stored", "fulltext", "not_article", "page_failed", "refused_push"}
+}
+
+func seenBuckets() []float64 { return []float64{15, 60, 300, 900, 3600, 21600, 86400, 604800} }
+
 type metrics struct {
 	errors *prometheus.CounterVec
 	lost   *prometheus.CounterVec
 	items  *prometheus.CounterVec
 	seen   prometheus.Histogram
 
-	mu    sync.Mutex
-	named map[string]bool
+	mu      sync.Mutex
+	named   map[string]bool
+	reasons map[string]map[Reason]bool // of a feed, told apart so far
 }
 
 func newMetrics(reg prometheus.Registerer, snapshot func() []sample) (*metrics, error) {
@@ -32,12 +60,12 @@ func newMetrics(reg prometheus.Registerer, snapshot func() []sample) (*metrics, 
 		items:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tocsin_items_total", Help: "Items by stage and outcome.", ConstLabels: prometheus.Labels{"stage": "fetch"}}, []string{"outcome"}),
 		seen: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "tocsin_publish_to_seen_seconds", Help: "Time from an item's publication, as its feed says, to our first sight of it.",
-			Buckets:                     []float64{15, 60, 300, 900, 3600, 21600, 86400, 604800},
+			Buckets:                     seenBuckets(),
 			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: 3600e9,
 		}),
-		named: map[string]bool{},
+		named: map[string]bool{}, reasons: map[string]map[Reason]bool{},
 	}
-	for _, outcome := range []string{"new", "edited", "known", "unchanged", "dropped", "not_stored", "fulltext", "not_article", "page_failed", "refused_push"} {
+	for _, outcome := range itemOutcomes() {
 		m.items.WithLabelValues(outcome)
 	}
 	var errs []error
@@ -49,36 +77,67 @@ func newMetrics(reg prometheus.Registerer, snapshot func() []sample) (*metrics, 
 	return m, errors.Join(errs...)
 }
 
-// budget gives labels to the first feeds of the list.
+// budget gives labels to the first feeds of the list. Feeds that have none any more take their series with them.
 func (m *metrics) budget(order []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	before := m.named
 	m.named = make(map[string]bool, min(len(order), maxFeedLabels))
 	for _, id := range order[:min(len(order), maxFeedLabels)] {
 		m.named[id] = true
 		m.lost.WithLabelValues(id)
 	}
+	for id := range before {
+		if !m.named[id] {
+			delete(m.reasons, id)
+			m.errors.DeletePartialMatch(prometheus.Labels{"feed": id})
+			m.lost.DeleteLabelValues(id)
+		}
+	}
 }
 
-func (m *metrics) label(id string) string {
+// has tells whether a feed has series of its own.
+func (m *metrics) has(id string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.named[id]
+}
+
+// label is the value under which a feed is counted. The caller holds mu until it has counted, so that no series outlives its feed.
+func (m *metrics) label(id string) string {
 	if m.named[id] {
 		return id
 	}
 	return otherFeeds
 }
 
-// forget drops the series of a feed that left the list.
-func (m *metrics) forget(id string) {
-	l := prometheus.Labels{"feed": id}
-	m.errors.DeletePartialMatch(l)
-	m.lost.DeletePartialMatch(l)
+func (m *metrics) fault(id string, r Reason) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	label := m.label(id)
+	m.errors.WithLabelValues(label, m.reason(label, r)).Inc()
 }
 
-func (m *metrics) fault(id string, r Reason) { m.errors.WithLabelValues(m.label(id), string(r)).Inc() }
+// reason is the label under which a feed's fault is counted. The caller holds mu.
+func (m *metrics) reason(label string, r Reason) string {
+	known := m.reasons[label]
+	switch {
+	case known == nil:
+		m.reasons[label] = map[Reason]bool{r: true}
+	case known[r]:
+	case len(known) >= maxFeedReasons:
+		return otherReason
+	default:
+		known[r] = true
+	}
+	return string(r)
+}
 
-func (m *metrics) missed(id string, n int) { m.lost.WithLabelValues(m.label(id)).Add(float64(n)) }
+func (m *metrics) missed(id string, n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lost.WithLabelValues(m.label(id)).Add(float64(n))
+}
 
 func (m *metrics) item(outcome string, n int) {
 	if n > 0 {
@@ -133,7 +192,7 @@ func (c *feedCollector) Collect(ch chan<- prometheus.Metric) {
 	for _, s := range c.snapshot() {
 		counts[s.state]++
 		id := s.feed.ID
-		if c.m.label(id) == otherFeeds {
+		if !c.m.has(id) {
 			continue
 		}
 		gauge(c.info, 1, id, s.feed.Outlet, s.feed.Lang, s.feed.Country)

@@ -31,8 +31,7 @@ func TestMetricsAreCleanAndBounded(t *testing.T) {
 		t.Errorf("%v %v", problems, err)
 	}
 	n, err := testutil.GatherAndCount(r.reg)
-	// Per feed: 6 gauges, one counter of lost items, one counter for each reason at most. Besides: states, outcomes and a histogram.
-	if limit := len(feeds)*(7+len(Reasons())) + len(States()) + 10 + 1; err != nil || n > limit {
+	if limit := MaxSeries(len(feeds)); err != nil || n > limit {
 		t.Errorf("%d series, at most %d: %v", n, limit, err)
 	}
 	for name, want := range map[string]float64{
@@ -78,6 +77,32 @@ func TestFeedsBeyondTheCapShareALabel(t *testing.T) {
 	m.budget(order)
 	if m.label("0") != "0" || m.label(fmt.Sprint(maxFeedLabels+1)) != otherFeeds {
 		t.Error("labels are not capped")
+	}
+}
+
+func TestReasonsOfAFeedAreCapped(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	m, err := newMetrics(reg, func() []sample { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.budget([]string{"a", "b"})
+	for _, id := range []string{"a", "b", "beyond the cap"} {
+		for _, r := range Reasons() {
+			m.fault(id, r)
+			m.fault(id, r)
+		}
+	}
+	if n, err := testutil.GatherAndCount(reg, "tocsin_feed_errors_total"); err != nil || n != 3*(maxFeedReasons+1) {
+		t.Errorf("%d series of errors, want %d: %v", n, 3*(maxFeedReasons+1), err)
+	}
+	if got, want := testutil.ToFloat64(m.errors.WithLabelValues("a", otherReason)), 2*float64(len(Reasons())-maxFeedReasons); got != want {
+		t.Errorf("other reasons = %v, want %v", got, want)
+	}
+	m.budget([]string{"b"})
+	m.fault("b", ReasonDNS)
+	if n, err := testutil.GatherAndCount(reg, "tocsin_feed_errors_total"); err != nil || n != 2*(maxFeedReasons+1) {
+		t.Errorf("%d series after a feed left: %v", n, err)
 	}
 }
 

@@ -23,6 +23,28 @@ const (
 	otherName = "other"
 )
 
+// MaxSeries is the most time series that the metrics of a Matcher can have with so many watchlists, entities and rules.
+func MaxSeries(lists, entities, rules int) int {
+	const perEntity, perRule, perList = 2, 4, 2 + 4 // of a list: its own, and those of its "other"
+	n := min(entities, maxNames) * perEntity
+	return n + min(rules, maxNames)*perRule + lists*perList + 4 // outcomes of items
+}
+
+// ListSize is how much a watchlist watches for.
+type ListSize struct {
+	ID              string
+	Entities, Rules int
+}
+
+// Sizes gives the size of each watchlist of people.
+func (x *Index) Sizes() []ListSize {
+	var out []ListSize
+	for _, l := range x.watched() {
+		out = append(out, ListSize{l.ID.Value, len(l.Entities), len(l.Rules)})
+	}
+	return out
+}
+
 // metrics are the matcher's. Labels come from the live lists: the series of a list, entity or rule that goes, go with it.
 type metrics struct {
 	items     *prometheus.CounterVec

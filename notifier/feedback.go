@@ -163,6 +163,6 @@ func (n *Notifier) noteFeedback(l *news.LedgerEntry) {
 		entities = []string{""}
 	}
 	for _, e := range entities {
-		n.m.feedback.WithLabelValues(l.Watchlist, e, l.Reason).Inc()
+		n.m.verdict(l.Watchlist, e, l.Reason)
 	}
 }

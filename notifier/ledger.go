@@ -70,6 +70,7 @@ type folded struct {
 	attempt  int
 	accepted bool
 	at       time.Time
+	since    time.Time // when it was first planned, or planned again by an operator
 }
 
 // NewFold returns an empty Fold.
@@ -106,7 +107,7 @@ func (f *Fold) Add(l news.LedgerEntry) {
 		f.bundled(&l, x)
 	case news.EventPlanned:
 		if x.waits() {
-			x.state = news.EventPlanned
+			x.state, x.since = news.EventPlanned, l.At
 		}
 	case news.EventSuppressed:
 		if x.state == "" || x.state == news.EventHeld {
@@ -114,7 +115,7 @@ func (f *Fold) Add(l news.LedgerEntry) {
 		}
 	case news.EventAttempt:
 		if x.waits() {
-			x.state = news.EventPlanned
+			x.state, x.since = news.EventPlanned, l.At
 		}
 	case news.EventDelivered:
 		x.state = news.EventDelivered
@@ -124,7 +125,7 @@ func (f *Fold) Add(l news.LedgerEntry) {
 		}
 	case news.EventReplayed:
 		if x.state != news.EventDelivered && l.Attempt >= x.attempt {
-			x.state = news.EventPlanned
+			x.state, x.since = news.EventPlanned, l.At
 		}
 	}
 	x.attempt = max(x.attempt, l.Attempt)
@@ -234,6 +235,27 @@ func (f *Fold) Counts() map[string]Counts {
 	return out
 }
 
+// queue is what is planned for a channel and neither delivered nor dead: waiting, being tried, or waiting for another try.
+type queue struct {
+	pending int
+	oldest  time.Time // when the oldest of it was planned
+}
+
+func (f *Fold) queues() map[string]queue {
+	out := map[string]queue{}
+	for _, x := range f.live {
+		if x.state != news.EventPlanned {
+			continue
+		}
+		q := out[x.channel]
+		if q.pending++; q.oldest.IsZero() || x.since.Before(q.oldest) {
+			q.oldest = x.since
+		}
+		out[x.channel] = q
+	}
+	return out
+}
+
 // Unaccounted lists deliveries that alerts and routes ask for, but of which the ledger has not said a word since before.
 func (f *Fold) Unaccounted(before time.Time) []string {
 	lost := map[string]bool{}
@@ -259,4 +281,10 @@ func (n *Notifier) missing() int {
 	n.foldMu.Lock()
 	defer n.foldMu.Unlock()
 	return len(n.fold.Unaccounted(n.o.Now().Add(-mismatchGrace)))
+}
+
+func (n *Notifier) queues() map[string]queue {
+	n.foldMu.Lock()
+	defer n.foldMu.Unlock()
+	return n.fold.queues()
 }

@@ -2,6 +2,7 @@ package notifier
 
 import (
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,12 +22,43 @@ type metrics struct {
 	sent      *prometheus.HistogramVec
 	total     *prometheus.HistogramVec
 	canary    prometheus.Gauge
+
+	mu    sync.Mutex
+	named map[[2]string]bool // watchlist and entity of feedback with series of their own
 }
+
+// maxFeedbackLabels is how many entities have series of their own in the counts of feedback; the rest share the entity "other" of their list.
+const maxFeedbackLabels = 2000
+
+const otherEntity = "other"
+
+func latencyBuckets() []float64 {
+	return []float64{0.05, 0.1, 0.25, 0.5, 1, 5, 15, 60, 300, 900, 3600, 21600}
+}
+
+// histogramRest are the series of a histogram beside its configured buckets: +Inf, sum, count, and the native form.
+const histogramRest = 4
+
+// MaxSeries is the most time series that the metrics of a Notifier can have with so many channels, routes, watchlists and entities, histogram
+// buckets included. An alert's feedback counts for its rules too: entities means both.
+func MaxSeries(channels, routes, lists, entities int) int {
+	hist := len(latencyBuckets()) + histogramRest
+	perChannel := 3 + len(Verdicts()) + 1 + 3 + 2*hist + 3          // outcomes, attempts, faults, latencies, circuit and queue
+	perList := len(news.Severities())*alertKinds + verdictsOfPeople // and the entity "other" of feedback
+	none := 1                                                       // suppressed for want of a route
+	return channels*perChannel + none + routes + lists*perList + min(entities, maxFeedbackLabels)*verdictsOfPeople + hist + 10
+}
+
+// Sizes of the closed lists of labels.
+const (
+	alertKinds       = 3 // first, update, fold
+	verdictsOfPeople = 3 // useful, noise, mute
+)
 
 func histogram(name, help string) prometheus.HistogramOpts {
 	return prometheus.HistogramOpts{
 		Name: name, Help: help,
-		Buckets:                         []float64{0.05, 0.1, 0.25, 0.5, 1, 5, 15, 60, 300, 900, 3600, 21600},
+		Buckets:                         latencyBuckets(),
 		NativeHistogramBucketFactor:     1.1,
 		NativeHistogramMaxBucketNumber:  100,
 		NativeHistogramMinResetDuration: time.Hour,
@@ -36,6 +68,7 @@ func histogram(name, help string) prometheus.HistogramOpts {
 func newMetrics(r prometheus.Registerer, n *Notifier) (*metrics, error) {
 	ch := []string{"channel"}
 	m := &metrics{
+		named: map[[2]string]bool{},
 		alerts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tocsin_alerts_total", Help: "Alert records made, by watchlist, severity and kind (first, update, fold).",
 		}, []string{"watchlist", "severity", "kind"}),
@@ -73,6 +106,9 @@ func newMetrics(r prometheus.Registerer, n *Notifier) (*metrics, error) {
 		for _, o := range []string{news.EventDelivered, news.EventDead, news.EventSuppressed} {
 			m.outcomes.WithLabelValues(c.ID, o)
 		}
+		for _, v := range []Verdict{Delivered, Retry, Permanent} {
+			m.attempts.WithLabelValues(c.ID, v.String())
+		}
 		m.ambiguous.WithLabelValues(c.ID)
 		m.template.WithLabelValues(c.ID)
 		m.folded.WithLabelValues(c.ID)
@@ -88,6 +124,37 @@ func (m *metrics) alert(a *news.Alert) {
 		m.seen.Observe(since(a.Match.Item.FirstSeen, a.At))
 	}
 }
+
+// verdict counts what people say of an entity's alert.
+func (m *metrics) verdict(list, entity, verdict string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if key := [2]string{list, entity}; !m.named[key] {
+		if len(m.named) >= maxFeedbackLabels {
+			entity = otherEntity
+		} else {
+			m.named[key] = true
+		}
+	}
+	m.feedback.WithLabelValues(list, entity, verdict).Inc()
+}
+
+// forget drops the series of a watchlist.
+func (m *metrics) forget(list string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l := prometheus.Labels{"watchlist": list}
+	m.alerts.DeletePartialMatch(l)
+	m.feedback.DeletePartialMatch(l)
+	for key := range m.named {
+		if key[0] == list {
+			delete(m.named, key)
+		}
+	}
+}
+
+// ForgetWatchlist drops the series of a watchlist that is no longer live. What is still under way for it may bring some of them back.
+func (n *Notifier) ForgetWatchlist(id string) { n.m.forget(id) }
 
 func (m *metrics) outcome(channel, outcome string) {
 	m.outcomes.WithLabelValues(channel, outcome).Inc()
@@ -124,7 +191,7 @@ func since(from, to time.Time) float64 { return max(to.Sub(from).Seconds(), 0) }
 type stateCollector struct {
 	n                               *Notifier
 	open, stories, ledger, mismatch *prometheus.Desc
-	held, silences                  *prometheus.Desc
+	held, silences, pending, oldest *prometheus.Desc
 }
 
 func newStateCollector(n *Notifier) *stateCollector {
@@ -135,6 +202,8 @@ func newStateCollector(n *Notifier) *stateCollector {
 		n:        n,
 		held:     d("digest_entries_held", "Entries that wait for a digest, a group, a summary or the end of quiet hours.", "route"),
 		silences: d("silences_active", "Silences that mute now."),
+		pending:  d("outbox_pending", "Deliveries planned that are neither delivered nor dead.", "channel"),
+		oldest:   d("outbox_oldest_timestamp_seconds", "When the oldest of those was planned; absent while there is none.", "channel"),
 		open:     d("circuit_open", "1 while only probes are sent to the channel.", "channel"),
 		stories:  d("stories_open", "Alerts whose revisions are remembered."),
 		ledger:   d("ledger_entries", "Deliveries by what became of them: accepted, delivered, dead, suppressed, pending.", "state"),
@@ -144,7 +213,7 @@ func newStateCollector(n *Notifier) *stateCollector {
 
 // Describe implements prometheus.Collector.
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.open, c.stories, c.ledger, c.mismatch, c.held, c.silences} {
+	for _, d := range []*prometheus.Desc{c.open, c.stories, c.ledger, c.mismatch, c.held, c.silences, c.pending, c.oldest} {
 		ch <- d
 	}
 }
@@ -154,7 +223,13 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v int, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
 	}
+	queues := c.n.queues()
 	for _, s := range c.n.Channels() {
+		q := queues[s.ID]
+		gauge(c.pending, q.pending, s.ID)
+		if q.pending > 0 {
+			ch <- prometheus.MustNewConstMetric(c.oldest, prometheus.GaugeValue, float64(q.oldest.UnixMilli())/1000, s.ID)
+		}
 		open := 0
 		if s.Open || s.Gone {
 			open = 1

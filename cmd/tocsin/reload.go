@@ -12,8 +12,9 @@ import (
 	"tocsin/news/strict"
 )
 
-// Kinds of lists that are loaded again while the program runs: the closed list of the label what.
+// Kinds of files: the closed list of the label what. All but the operator's are loaded again while the program runs.
 const (
+	whatOperator   = "operator"
 	whatWatchlists = "watchlists"
 	whatFeeds      = "feeds"
 )

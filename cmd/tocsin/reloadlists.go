@@ -29,6 +29,7 @@ func (in *instance) buildReloader(feeds []fetcher.Feed) {
 		log: in.log, metrics: newReloadMetrics(in.reg), now: time.Now,
 		alert: discardDup(in.bus.PublishAlert),
 	}
+	in.reload.metrics.outcome(whatOperator, true, in.began) // tocsin.yaml is read once, at the start
 	if in.roles.matcher {
 		in.reload.lists = append(in.reload.lists, in.watchlistsDoor())
 	}
@@ -39,8 +40,9 @@ func (in *instance) buildReloader(feeds []fetcher.Feed) {
 
 // setLive is the one place where an index goes live.
 func (in *instance) setLive(x *matcher.Index) {
-	in.index.Store(x)
+	before := in.index.Swap(x)
 	in.match.Swap(x)
+	in.forgetLists(before, x)
 }
 
 func (in *instance) clustered() bool { return in.cfg.Bus.URL.Value != "" }
@@ -111,7 +113,7 @@ func (in *instance) feedsDoor(feeds []fetcher.Feed) *reloadable {
 			return nil, err
 		}
 		_, warnings := faults.Split()
-		return &accepted{revision: s.hash()[:12], summary: feedsSummary(feeds), warnings: warnings, live: func() { in.fetch.SetFeeds(feeds) }}, nil
+		return &accepted{revision: s.hash()[:12], summary: feedsSummary(feeds), warnings: warnings, live: func() { in.setFeeds(feeds) }}, nil
 	}
 	from, files := fromFiles, snapshot{}
 	if len(l.paths) == 0 {
@@ -121,6 +123,11 @@ func (in *instance) feedsDoor(feeds []fetcher.Feed) *reloadable {
 	}
 	l.begin(from, files.hash()[:12], feedsSummary(feeds), in.reload)
 	return l
+}
+
+func (in *instance) setFeeds(feeds []fetcher.Feed) {
+	in.fetch.SetFeeds(feeds)
+	in.feedCount.Store(int64(len(feeds)))
 }
 
 func feedsSummary(feeds []fetcher.Feed) string {

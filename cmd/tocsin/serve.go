@@ -46,6 +46,8 @@ type instance struct {
 	ready    atomic.Bool
 	began    time.Time
 	out      std
+
+	feedCount atomic.Int64
 }
 
 // stage is one part of the pipeline: it blocks until its context ends and all its work is put down.
@@ -121,7 +123,9 @@ func open(ctx context.Context, cfg config, r roles, log *slog.Logger, out std) (
 	if err = in.buildRooms(feeds); err != nil {
 		return in, err
 	}
+	in.feedCount.Store(int64(len(feeds)))
 	in.buildReloader(feeds)
+	in.registerSeriesLimit()
 	if err = in.openWatchlists(ctx, lists, broken); err != nil {
 		return in, err
 	}
