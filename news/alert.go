@@ -9,6 +9,8 @@ const (
 	KindFold   = "fold"   // nothing new; counted, not sent
 	KindHealth = "health" // about Tocsin itself
 	KindTest   = "test"   // asked for by an operator
+
+	KindHeartbeat = "heartbeat" // what was watched, so that silence can be believed
 )
 
 // Reasons of a delivery or of its absence: the closed list of Delivery.Reason and LedgerEntry.Reason for planned and suppressed entries.
@@ -19,6 +21,7 @@ const (
 	SendHealth      = "health"
 	SendTest        = "test"
 	SendReplay      = "replay"
+	SendHeartbeat   = "heartbeat"
 	SendSummary     = "summary"      // stands for alerts that a throttle, a group or quiet hours held
 	SuppressFold    = "fold"         // nothing new in it
 	SuppressNoRoute = "no_route"     // no route names a channel
@@ -55,14 +58,15 @@ type Alert struct {
 	OpenedAt  time.Time `json:"opened_at"` // when revision 1 was made
 	At        time.Time `json:"at"`        // when this revision was made
 
-	Headline string       `json:"headline,omitempty"`  // update, fold: title of the first revision that people were told; threads keep it
-	Before   string       `json:"before,omitempty"`    // update by an edit: the item's title until then
-	Also     []Source     `json:"also,omitempty"`      // reports that brought nothing new since people were last told, oldest first, at most MaxSources
-	AlsoMore int          `json:"also_more,omitempty"` // further such reports
-	Due      time.Time    `json:"due,omitzero"`        // update: not before; one that comes until then takes its place and tells its news as well
-	Joined   *StoryLink   `json:"joined,omitempty"`    // why the item belongs to its story; nil when it opened it
-	Nearest  *StoryLink   `json:"nearest,omitempty"`   // the nearest story that it does not belong to, and what was missing
-	Merged   []StoryMerge `json:"merged,omitempty"`    // stories that became one because of this item, in order
+	Headline  string       `json:"headline,omitempty"`  // update, fold: title of the first revision that people were told; threads keep it
+	Before    string       `json:"before,omitempty"`    // update by an edit: the item's title until then
+	Also      []Source     `json:"also,omitempty"`      // reports that brought nothing new since people were last told, oldest first, at most MaxSources
+	AlsoMore  int          `json:"also_more,omitempty"` // further such reports
+	Due       time.Time    `json:"due,omitzero"`        // update: not before; one that comes until then takes its place and tells its news as well
+	Joined    *StoryLink   `json:"joined,omitempty"`    // why the item belongs to its story; nil when it opened it
+	Nearest   *StoryLink   `json:"nearest,omitempty"`   // the nearest story that it does not belong to, and what was missing
+	Merged    []StoryMerge `json:"merged,omitempty"`    // stories that became one because of this item, in order
+	Heartbeat *Heartbeat   `json:"heartbeat,omitempty"` // of KindHeartbeat
 }
 
 // Key is the de-duplication id of this revision on the bus.

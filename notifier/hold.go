@@ -85,7 +85,7 @@ func (n *Notifier) muted(a *news.Alert, l Labels, now time.Time) (reason, why st
 	if s := n.silences.holds(a, l, now); s != nil {
 		return news.SuppressSilence, s.About()
 	}
-	if a.Kind == news.KindTest || a.Kind == news.KindHealth {
+	if !ofNews(a.Kind) {
 		return "", ""
 	}
 	if why := n.inhibits.holds(l, now); why != "" {
@@ -140,11 +140,15 @@ func (n *Notifier) decide(h *held, old bool) (drop bool) {
 		h.reason, h.due = news.HoldDigest, t.digest.Next(h.at)
 		return false
 	}
-	if wait, drop := n.quietNow(h, h.at); wait || drop {
+	beat := h.alert.Kind == news.KindHeartbeat
+	if wait, drop := n.quietNow(h, h.at); wait || drop && !beat {
 		return drop
 	}
 	if t.digest != nil && !t.digest.Bypass.Holds(h.labels) {
 		h.reason, h.due = news.HoldDigest, t.digest.Next(h.at)
+		return false
+	}
+	if beat {
 		return false
 	}
 	n.holds.mu.Lock()

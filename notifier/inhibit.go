@@ -79,7 +79,7 @@ func (x *inhibition) key(l Labels) string { return (&Grouping{By: x.equal}).key(
 
 // see notes an alert that may hold back others.
 func (in *inhibitions) see(a *news.Alert) {
-	if len(in.rules) == 0 || a.Kind == news.KindTest {
+	if len(in.rules) == 0 || !ofNews(a.Kind) {
 		return
 	}
 	l := LabelsOf(a)

@@ -32,6 +32,9 @@ func LabelsOf(a *news.Alert) Labels {
 	} {
 		l[k] = []string{v}
 	}
+	if a.Kind == news.KindHeartbeat {
+		l["severity"] = []string{a.Match.Severity.String()} // it goes the way of its list's alerts
+	}
 	l["tier"] = []string{""}
 	if it.Tier > 0 {
 		l["tier"] = []string{strconv.Itoa(it.Tier)}

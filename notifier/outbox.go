@@ -91,6 +91,8 @@ func sendReason(kind string) string {
 		return news.SendUpdate
 	case news.KindHealth:
 		return news.SendHealth
+	case news.KindHeartbeat:
+		return news.SendHeartbeat
 	case news.KindTest:
 		return news.SendTest
 	}

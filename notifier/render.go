@@ -24,7 +24,8 @@ type View struct {
 	Watchlist string // title of the list, else its id
 	Kind      string // "", "update", "test", "health"
 	Headline  []Part
-	Snippets  []Part // around the first mention outside the title; nil when the title has it all
+	Snippets  []Part   // around the first mention outside the title; nil when the title has it all
+	Lines     []string // all that a heartbeat or news about the program itself says, one fact a line; nil for alerts about news
 	Why       []Why
 	New       []string // what is new in an update, for people
 	Outlet    string
@@ -67,6 +68,7 @@ func NewView(a *news.Alert, loc *time.Location) *View {
 	if a.Kind != news.KindFirst {
 		v.Kind = a.Kind
 	}
+	v.self(a)
 	v.Link, v.Host = SafeLink(it.URL)
 	if v.Outlet == "" {
 		v.Outlet = v.Host
@@ -83,6 +85,27 @@ func NewView(a *news.Alert, loc *time.Location) *View {
 		v.Snippets = snippet(it.Summary, nil)
 	}
 	return v
+}
+
+// maxSelf bounds what is told of the program itself where a channel has no form of its own for it, in letters.
+const maxSelf = 1500
+
+// self fills what alerts about the program itself have instead of a story.
+func (v *View) self(a *news.Alert) {
+	switch {
+	case a.Heartbeat != nil:
+		v.Lines = HeartbeatLines(a.Heartbeat)
+	case a.Kind == news.KindHealth:
+		for line := range strings.Lines(a.Match.Item.Summary) {
+			if line = strings.TrimSpace(Clean(line)); line != "" {
+				v.Lines = append(v.Lines, line)
+			}
+		}
+	default:
+		return
+	}
+	all := strings.Join(v.Lines, " ")
+	v.Snippets = parts(all, nil, 0, letters(all, 0, maxSelf))
 }
 
 // Title is the headline as one clean line.

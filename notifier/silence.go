@@ -89,9 +89,13 @@ func (s *Silence) Prepare(now time.Time) error {
 	return errors.Join(errs...)
 }
 
-// Holds tells whether the silence is about this alert, whatever the time. Tests and news about the program itself are never muted.
+// Holds tells whether the silence is about this alert, whatever the time. A test is never muted. News about the program itself is muted only by a
+// silence that asks for it with a matcher on kind or watchlist, or by its story; a heartbeat only by a matcher on kind.
 func (s *Silence) Holds(a *news.Alert, l Labels) bool {
-	if a.Kind == news.KindTest || a.Kind == news.KindHealth {
+	switch {
+	case a.Kind == news.KindTest,
+		a.Kind == news.KindHealth && !s.asks("kind") && !s.asks("watchlist") && len(s.Stories) == 0,
+		a.Kind == news.KindHeartbeat && !s.asks("kind"):
 		return false
 	}
 	it := &a.Match.Item
@@ -103,6 +107,13 @@ func (s *Silence) Holds(a *news.Alert, l Labels) bool {
 		(len(s.Sources) == 0 || slices.ContainsFunc(s.Sources, func(x string) bool {
 			return x == it.Feed || strings.EqualFold(x, it.Outlet) || host != "" && strings.EqualFold(x, host)
 		}))
+}
+
+// asks tells that the silence names values of a label that it mutes. An expression that takes everything names none.
+func (s *Silence) asks(label string) bool {
+	return slices.ContainsFunc(s.parsed, func(m *Matcher) bool {
+		return m.Name == label && (m.Op == "=" || m.Op == "=~") && !m.matches("~any value at all~")
+	})
 }
 
 // hasEntities wants all of the alert's entities: one that is not muted is news.

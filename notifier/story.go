@@ -153,9 +153,14 @@ func record(id, story string, m *news.Match, o *open, v made) news.Alert {
 	}
 }
 
+// ofNews tells that alerts of this kind are about news, not about the program itself.
+func ofNews(kind string) bool {
+	return kind != news.KindHealth && kind != news.KindHeartbeat && kind != news.KindTest
+}
+
 // restore takes one stored record back into the state.
 func (s *stories) restore(a *news.Alert) {
-	if a.Match.Item.Reason == news.ReasonCanary || a.Kind == news.KindHealth || a.Kind == news.KindTest {
+	if a.Match.Item.Reason == news.ReasonCanary || !ofNews(a.Kind) {
 		return
 	}
 	s.mu.Lock()

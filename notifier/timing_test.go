@@ -340,11 +340,35 @@ func TestSilenceConditions(t *testing.T) {
 			t.Errorf("%s: active at the wrong times", name)
 		}
 	}
-	health := news.Alert{Kind: news.KindHealth}
-	s := Silence{Matchers: []string{`watchlist=~".*"`}, End: now.Add(time.Hour), Author: "a", Comment: "b"}
-	must(t, s.Prepare(now))
-	if s.Holds(&health, LabelsOf(&health)) {
-		t.Error("news about the program is muted")
+}
+
+// TestSilencesOfTheProgramItself: news about the program and heartbeats are muted by silences that ask for it, never by accident.
+func TestSilencesOfTheProgramItself(t *testing.T) {
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	health := news.Alert{Kind: news.KindHealth, Watchlist: "tocsin", Story: "feed f1"}
+	health.Match.Item.Title = "feed f1 is dead"
+	beat := news.Alert{Kind: news.KindHeartbeat, Watchlist: "corridors", Heartbeat: &news.Heartbeat{}}
+	for _, c := range []struct {
+		s            Silence
+		health, beat bool
+	}{
+		{Silence{Matchers: []string{`watchlist=~".*"`}}, false, false},
+		{Silence{Matchers: []string{`kind!="first"`}}, false, false},
+		{Silence{Words: []string{"dead"}}, false, false},
+		{Silence{Matchers: []string{`watchlist="corridors"`}}, false, false},
+		{Silence{Matchers: []string{`watchlist="tocsin"`}}, true, false},
+		{Silence{Matchers: []string{`kind="health"`}, Words: []string{"f1"}}, true, false},
+		{Silence{Matchers: []string{`kind="health"`}, Words: []string{"f2"}}, false, false},
+		{Silence{Stories: []string{"feed f1"}}, true, false},
+		{Silence{Matchers: []string{`kind="heartbeat"`}}, false, true},
+		{Silence{Matchers: []string{`kind=~"heartbeat|health"`}}, true, true},
+	} {
+		s := c.s
+		s.End, s.Author, s.Comment = now.Add(time.Hour), "a", "b"
+		must(t, s.Prepare(now))
+		if h, b := s.Holds(&health, LabelsOf(&health)), s.Holds(&beat, LabelsOf(&beat)); h != c.health || b != c.beat {
+			t.Errorf("%v %v: mutes health %v, heartbeat %v", c.s.Matchers, c.s.Words, h, b)
+		}
 	}
 }
 

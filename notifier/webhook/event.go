@@ -45,6 +45,7 @@ type Data struct {
 	Severity  string            `json:"severity,omitempty"`
 	Summary   string            `json:"summary"` // one line
 	New       []string          `json:"new,omitempty"`
+	Text      []string          `json:"text,omitempty"` // what a heartbeat or news about the program itself says, one fact a line
 	Labels    map[string]string `json:"labels,omitempty"`
 	Items     []Item            `json:"items,omitempty"` // at most 10
 	ItemCount int               `json:"item_count,omitempty"`
@@ -102,6 +103,8 @@ func eventType(kind string) string {
 		return "tocsin.digest"
 	case news.KindHealth:
 		return "tocsin.health"
+	case news.KindHeartbeat:
+		return "tocsin.heartbeat"
 	case news.KindTest:
 		return "tocsin.test"
 	}
@@ -121,7 +124,7 @@ func newEvent(source string, a *news.Alert) Event {
 	e := envelope(source, a.Kind, a.Key(), a.Watchlist, a.At)
 	e.Data = Data{
 		Alert: a.ID, Revision: a.Revision, Kind: a.Kind, Story: a.Story, Watchlist: Named{ID: a.Watchlist, Name: m.Title},
-		Severity: v.Severity, Summary: v.Subject(), New: first(a.New, maxList), Labels: m.Labels, ItemCount: a.Items,
+		Severity: v.Severity, Summary: v.Subject(), New: first(a.New, maxList), Text: first(v.Lines, maxList), Labels: m.Labels, ItemCount: a.Items,
 	}
 	if it.ID != "" {
 		e.Data.Items = []Item{{
