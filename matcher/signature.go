@@ -108,6 +108,8 @@ type sigBuilder struct {
 	events  []string
 	numbers map[news.Number]bool
 	last    string // key of the word before, for pairs
+	aside   bool   // the name in hand only describes another: "Iran-backed"
+	light   bool   // the action noted is a verb that says little: "launch" an attack
 	out     news.Signature
 }
 
@@ -148,6 +150,7 @@ func (b *sigBuilder) read(text string, part, most int) {
 	next := 0
 	for i := 0; i < len(toks); i++ {
 		if next < len(marks) && marks[next].from == i {
+			b.aside = ofSomething(text, toks, marks[next].to)
 			for _, r := range marks[next].refs {
 				b.mark(r, partAt(i))
 			}
@@ -203,15 +206,15 @@ func (b *sigBuilder) mark(r lexRef, part int) {
 		b.word("="+r.id, b.l.bits("="+r.id, 7), false, part)
 		if w.class != "" && part == news.PartHead {
 			b.events = append(b.events, w.class)
-			if b.out.Act == "" {
-				b.out.Act = "=" + r.id
+			if b.out.Act == "" || b.light {
+				b.out.Act, b.light = "="+r.id, lightVerb(r.id)
 			}
 		}
 		return
 	}
 	n := b.l.names[r.id]
-	if b.out.Agent == "" && part == news.PartHead {
-		b.out.Agent = r.id
+	if part == news.PartHead && !b.aside && (n.kind != news.AnchorPlace || n.stands) {
+		b.doer(r.id)
 	}
 	b.anchor(news.Anchor{ID: r.id, Kind: n.kind, Weak: n.weak, Stands: n.stands, Within: b.l.chain(r.id), Bits: b.l.bits("@"+r.id, unknownName-3), Part: part})
 	if n.stands && n.within != "" {
@@ -246,8 +249,11 @@ func (b *sigBuilder) pair(key string, part int) {
 
 func (b *sigBuilder) word(key string, bits float64, name bool, part int) {
 	w := news.SigWord{Key: key, Bits: bits, Name: name, Part: part}
-	if id, ok := strings.CutPrefix(key, "="); ok && b.l.words[id].contrary != "" {
-		w.Contrary = "=" + b.l.words[id].contrary
+	if id, ok := strings.CutPrefix(key, "="); ok {
+		known := b.l.words[id]
+		if w.Event = known.class; known.contrary != "" {
+			w.Contrary = "=" + known.contrary
+		}
 	}
 	b.pair(key, part)
 	if old, ok := b.words[key]; ok {
@@ -278,65 +284,6 @@ func (b *sigBuilder) plain(toks []sigToken, i int, capitalSaysNothing bool, part
 		name = true
 	}
 	b.word(key, bits, name, part)
-}
-
-// figures keeps the numbers with what they count.
-func (b *sigBuilder) figures(toks []sigToken, marks []mark, figures []figure, partAt func(int) int) {
-	for _, f := range figures {
-		n := news.Number{Value: f.value, Unit: f.unit, Part: partAt(f.from)}
-		if n.Unit == "" {
-			n.Unit = b.unit(toks, marks, f)
-		}
-		b.numbers[n] = true
-	}
-}
-
-// near is how many tokens around a figure are looked at for what it counts.
-const near = 3
-
-func (b *sigBuilder) unit(toks []sigToken, marks []mark, f figure) string {
-	after, before := "", ""
-	for _, m := range marks {
-		id := ""
-		for _, r := range m.refs {
-			if !r.name {
-				id = r.id
-			}
-		}
-		switch {
-		case id == "" || id == "say":
-		case m.from >= f.to && m.from-f.to < near:
-			if after == "" || victims(id) && !victims(after) {
-				after = id
-			}
-		case m.to <= f.from && f.from-m.to < near && victims(id):
-			before = id
-		}
-	}
-	switch {
-	case victims(after):
-		return unitOf(after)
-	case before != "":
-		return unitOf(before)
-	case f.to < len(toks) && timeUnit(toks[f.to].text) != "":
-		return timeUnit(toks[f.to].text)
-	case after != "":
-		return "=" + after
-	case f.to < len(toks) && !b.l.stop[toks[f.to].text] && !toks[f.to].digits:
-		return stem(toks[f.to].text)
-	}
-	return ""
-}
-
-func victims(id string) bool {
-	return id == "kill" || id == "wound" || id == "assassinate" || id == "massacre"
-}
-
-func unitOf(id string) string {
-	if id == "wound" {
-		return news.UnitWounded
-	}
-	return news.UnitKilled
 }
 
 // entities adds the entities of the lists that no name of the tables stands for already.

@@ -77,6 +77,12 @@ func (l *lexicon) figures(text string, toks []sigToken, date func(i int) bool) [
 		if strings.HasPrefix(text[toks[f.to-1].end:], "%") || f.to < len(toks) && percentWord(toks[f.to].text) {
 			f.unit = news.UnitPercent
 		}
+		if f.to < len(toks) && toks[f.to].digits && isDash(text[toks[f.to-1].end:toks[f.to].start]) { // "6-7 years": both count the same
+			if w, _, ok := l.value(&toks[f.to]); ok {
+				out = append(out, figure{value: f.value, unit: f.unit, from: f.to, to: f.to + 1})
+				f.value, f.from, f.to = w, f.to, f.to+1
+			}
+		}
 		out = append(out, f)
 		i = f.to - 1
 	}
@@ -97,6 +103,8 @@ func percentWord(w string) bool {
 }
 
 func isYear(text string, v float64) bool { return len(text) == 4 && v >= 1900 && v < 2100 }
+
+func isDash(s string) bool { return s == "-" || s == "–" || s == "—" }
 
 // money notes a currency sign in front of the figure.
 func (f *figure) money(text string, toks []sigToken) {
@@ -176,4 +184,63 @@ func pad(n int) string {
 		return "0" + strconv.Itoa(n)
 	}
 	return strconv.Itoa(n)
+}
+
+// figures keeps the numbers with what they count.
+func (b *sigBuilder) figures(toks []sigToken, marks []mark, figures []figure, partAt func(int) int) {
+	for _, f := range figures {
+		n := news.Number{Value: f.value, Unit: f.unit, Part: partAt(f.from)}
+		if n.Unit == "" {
+			n.Unit = b.unit(toks, marks, f)
+		}
+		b.numbers[n] = true
+	}
+}
+
+// near is how many tokens around a figure are looked at for what it counts.
+const near = 3
+
+func (b *sigBuilder) unit(toks []sigToken, marks []mark, f figure) string {
+	after, before := "", ""
+	for _, m := range marks {
+		id := ""
+		for _, r := range m.refs {
+			if !r.name {
+				id = r.id
+			}
+		}
+		switch {
+		case id == "" || id == "say":
+		case m.from >= f.to && m.from-f.to < near:
+			if after == "" || victims(id) && !victims(after) {
+				after = id
+			}
+		case m.to <= f.from && f.from-m.to < near && victims(id):
+			before = id
+		}
+	}
+	switch {
+	case victims(after):
+		return unitOf(after)
+	case before != "":
+		return unitOf(before)
+	case f.to < len(toks) && timeUnit(toks[f.to].text) != "":
+		return timeUnit(toks[f.to].text)
+	case after != "":
+		return "=" + after
+	case f.to < len(toks) && !b.l.stop[toks[f.to].text] && !toks[f.to].digits:
+		return stem(toks[f.to].text)
+	}
+	return ""
+}
+
+func victims(id string) bool {
+	return id == "kill" || id == "wound" || id == "assassinate" || id == "massacre"
+}
+
+func unitOf(id string) string {
+	if id == "wound" {
+		return news.UnitWounded
+	}
+	return news.UnitKilled
 }

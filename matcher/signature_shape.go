@@ -5,6 +5,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"tocsin/matcher/fold"
 	"tocsin/news"
 )
 
@@ -180,7 +181,7 @@ func hasToken(toks []sigToken, word, text string) bool {
 // [after US and Iran pause attacks]", "[As talks go on,] Israel strikes Lebanon".
 func mainClause(toks []sigToken) (from, to int) {
 	to = len(toks)
-	if to > 0 && circumstance(toks, 0) {
+	if to > 0 && (circumstance(toks, 0) || toks[0].text == "with") {
 		for i := 2; i+2 < to; i++ {
 			if toks[i].gap >= 3 {
 				from = i
@@ -189,7 +190,7 @@ func mainClause(toks []sigToken) (from, to int) {
 		}
 	}
 	for i := from + 3; i+1 < to; i++ {
-		if circumstance(toks, i) {
+		if circumstance(toks, i) || i >= from+5 && toks[i].char && toks[i-1].char && toks[i].gap == fold.Soft {
 			return from, i
 		}
 	}

@@ -139,15 +139,24 @@ func lemmas(w string) []string {
 		}
 		return out
 	case strings.HasSuffix(w, "ing") && n >= 6 && vowelIn(w[:n-3]):
-		return append(out, w[:n-3], w[:n-3]+"e", undouble(w[:n-3]))
+		return append(out, w[:n-3], w[:n-3]+"e", single(w[:n-3]), undouble(w[:n-3]))
 	case strings.HasSuffix(w, "ed") && n >= 5 && vowelIn(w[:n-2]):
-		return append(out, w[:n-2], w[:n-1], undouble(w[:n-2]))
+		return append(out, w[:n-2], w[:n-1], single(w[:n-2]), undouble(w[:n-2]))
 	}
 	return out
 }
 
 func vowelIn(s string) bool { return strings.ContainsAny(s, "aeiouy") }
 
+// single takes one of two equal letters off the end: "cancell".
+func single(s string) string {
+	if n := len(s); n > 2 && s[n-1] == s[n-2] {
+		return s[:n-1]
+	}
+	return s
+}
+
+// undouble is single for the letters that English doubles in inflection alone, so that "kill" stays what it is.
 func undouble(s string) string {
 	n := len(s)
 	if n > 2 && s[n-1] == s[n-2] && !strings.ContainsRune("lsz", rune(s[n-1])) {

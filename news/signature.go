@@ -11,6 +11,7 @@ type Signature struct {
 	Date    string    `json:"date,omitempty"`   // day that the title of a column states, "07-28"
 	Series  string    `json:"series,omitempty"` // running head of the title: "commodity corner"
 	Agent   string    `json:"agent,omitempty"`  // id of the first anchor of the main clause: who acts
+	Object  string    `json:"object,omitempty"` // id of the next anchor of it that is not the agent's own: to whom
 	Act     string    `json:"act,omitempty"`    // key of its first word of action: what happens
 	Anchors []Anchor  `json:"anchors,omitempty"`
 	Words   []SigWord `json:"words,omitempty"`
@@ -60,6 +61,7 @@ type SigWord struct {
 	Bits     float64 `json:"bits"` // rarity, as in Anchor
 	Name     bool    `json:"name,omitempty"`
 	Part     int     `json:"part,omitempty"`
+	Event    string  `json:"event,omitempty"`    // class of event that it tells of
 	Contrary string  `json:"contrary,omitempty"` // key of the word that says the opposite
 }
 

@@ -67,6 +67,7 @@ func weigh(a, b *profile, foreign bool) (Link, bool) {
 type shared struct {
 	shared, united float64 // weight in both, in either
 	head, headAll  float64 // the same of main clauses
+	means, meanAll float64 // the same of meanings, "=..." keys
 	least          float64 // the weight of the lighter
 	top            [2]float64
 	keys           []string // heaviest two first, then as they come
@@ -95,6 +96,9 @@ func common(a, b *profile, foreign bool) shared {
 		if foreign && bound(x, y) {
 			continue
 		}
+		if k := orOther(x, y).key; k[0] == '=' {
+			c.meanAll += max(meanOf(x, na), meanOf(y, nb))
+		}
 		if x != nil {
 			totA, headA = totA+x.all/na, headA+x.head/na
 		}
@@ -103,6 +107,9 @@ func common(a, b *profile, foreign bool) shared {
 		}
 		if x != nil && y != nil {
 			c.meet(min(x.all/na, y.all/nb), min(x.head/na, y.head/nb), x.key)
+			if x.key[0] == '=' {
+				c.means += min(x.all/na, y.all/nb)
+			}
 		}
 		c.sort(a, b, x, y)
 	}
@@ -112,10 +119,22 @@ func common(a, b *profile, foreign bool) shared {
 
 // bound tells whether a key belongs to one language.
 func bound(x, y *entry) bool {
+	k := orOther(x, y).key
+	return k[0] != '@' && k[0] != '='
+}
+
+func orOther(x, y *entry) *entry {
 	if x == nil {
-		x = y
+		return y
 	}
-	return x.key[0] != '@' && x.key[0] != '='
+	return x
+}
+
+func meanOf(e *entry, n float64) float64 {
+	if e == nil {
+		return 0
+	}
+	return e.all / n
 }
 
 func (c *shared) meet(all, head float64, key string) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"tocsin/news"
 )
@@ -19,23 +20,32 @@ var weights = struct {
 	sameAct, otherAct, otherAgent                           float64
 	sameNumber, otherNumber, toll                           float64
 	lands, names, places, events, contrary, ordinal, means  float64
+	aside, deedToday                                        float64
+	meanings                                                float64
+	rivals, rivalsFrom                                      float64
+	deed, people                                            float64
 	view, series, column, live, sameOutlet, crowd           float64
 }{
-	start: -5.3, startForeign: -5.6,
-	alike: 1.4, alikeHead: 0.8, covers: 1.3, bits: 4.2, rarest: 1.6, second: 0.7, phrases: 2.0,
-	apart: -0.15, apartCommon: -0.5, gap: -0.9,
-	sameAct: 0.45, otherAct: -0.5, otherAgent: -0.7,
-	sameNumber: 0.55, otherNumber: -2.1, toll: -1.5,
-	lands: -1.1, names: -0.3, places: -2, events: -0.3, contrary: -0.6, ordinal: -3, means: -1.5,
-	view: -1.8, series: -2.5, column: -3, live: -0.3, sameOutlet: -0.6, crowd: 0.45,
+	start: -4.1, startForeign: -4.5,
+	alike: 1.2, alikeHead: 0.6, covers: 1.6, bits: 4, rarest: 1.6, second: 1.3, phrases: 1.4,
+	apart: -0.3, apartCommon: -1, gap: -0.3,
+	sameAct: 0, otherAct: -0.65, otherAgent: -0.8,
+	sameNumber: 0.3, otherNumber: -6, toll: -1.5,
+	lands: -1, names: -1, places: -2, events: -0.15, contrary: -0.6, ordinal: -3, means: -1.5,
+	aside: -1.2, deedToday: 1.2,
+	meanings: 1,
+	rivals:   -0.6, rivalsFrom: 0,
+	deed: 0.3, people: -2,
+	view: -2, series: -2.5, column: -3, live: -0.3, sameOutlet: -0.3, crowd: 0.3,
 }
 
 const (
 	joinAt  = 0.0  // points from which an item joins a story
-	mergeAt = 0.5  // points from which two stories become one
+	mergeAt = 0.3  // points from which two stories become one
 	sure    = 10.0 // points of the same link or the same text
 	alike   = 0.85 // share of text from which two texts are the same
-	scarce  = 7.5  // bits of the rarest shared key below which time counts more
+	today   = 12 * time.Hour
+	scarce  = 7.5 // bits of the rarest shared key below which time counts more
 )
 
 // words weighs names and words in common.
@@ -43,6 +53,7 @@ func (w *scale) words(a, b *profile, c *shared, foreign bool) {
 	w.put("same names and words", weights.bits, min(c.shared, 50)/30, some(c.keys))
 	w.put("share of all words", weights.alike, ratio(c.shared, c.united), percent(ratio(c.shared, c.united)))
 	w.put("share of main clauses", weights.alikeHead, ratio(c.head, c.headAll), percent(ratio(c.head, c.headAll)))
+	w.put("share of meanings", weights.meanings, ratio(c.means, c.meanAll), percent(ratio(c.means, c.meanAll)))
 	w.put("share of the shorter", weights.covers, min(1, c.shared/max(c.least, 20)), percent(min(1, c.shared/max(c.least, 20))))
 	w.put("rarest in common", weights.rarest, c.top[0]/10, some(c.keys[:min(1, len(c.keys))]))
 	w.put("second rarest", weights.second, c.top[1]/10, "")
@@ -95,6 +106,21 @@ func (w *scale) doers(a, b *profile) {
 	all := float64(a.n * b.n)
 	w.put("same action", weights.sameAct, float64(same)/all, acts(a))
 	w.put("other action", weights.otherAct, float64(known-same)/all, acts(a)+" / "+acts(b))
+	done := 0
+	for _, x := range a.deeds {
+		for _, y := range b.deeds {
+			if x.key == y.key {
+				done += x.n * y.n
+			}
+		}
+	}
+	w.put("same deed", weights.deed, float64(done)/all, "")
+	if gap(a, b) < today {
+		w.put("same deed, same day", weights.deedToday, float64(done)/all, "")
+	}
+	if x, y := doings(a), doings(b); len(x) > 0 && len(y) > 0 && !overlap(x, y) && (asides(a, y) || asides(b, x)) {
+		w.put("only a circumstance", weights.aside, 1, some(x)+" / "+some(y))
+	}
 	other := 0
 	for _, x := range a.agents {
 		for _, y := range b.agents {
@@ -104,6 +130,26 @@ func (w *scale) doers(a, b *profile) {
 		}
 	}
 	w.put("another acts", weights.otherAgent, float64(other)/all, agents(a)+" / "+agents(b))
+}
+
+// doings are the actions that the main clauses of at least half of the items tell.
+func doings(p *profile) []string {
+	var out []string
+	for i := range p.entries {
+		if e := &p.entries[i]; e.event != "" && e.heads > 0 && 2*e.heads >= p.n {
+			out = append(out, e.key)
+		}
+	}
+	return out
+}
+
+// asides tells whether p holds one of these actions in its titles, only not in main clauses: "Oil falls after US and Iran pause attacks" is not the
+// story of the pause.
+func asides(p *profile, actions []string) bool {
+	return slices.ContainsFunc(actions, func(k string) bool {
+		e := p.find(k)
+		return e != nil && 2*e.n >= p.n && 2*e.heads < p.n
+	})
 }
 
 func acts(p *profile) string {
@@ -187,11 +233,14 @@ func (w *scale) conflicts(a, b *profile, c *shared) {
 			break
 		}
 	}
-	if x, y := ordinals(c.onlyA), ordinals(c.onlyB); x != "" && y != "" {
+	if x, y := ordinals(a), ordinals(b); x != "" && y != "" && x != y {
 		w.put("another of a series", weights.ordinal, 1, x+" / "+y)
 	}
 	if x, y := meansOf(a), meansOf(b); len(x) > 0 && len(y) > 0 && !overlap(x, y) {
 		w.put("other means", weights.means, 1, some(x)+" / "+some(y))
+	}
+	if x, y := peopleOf(a), peopleOf(b); len(x) > 0 && len(y) > 0 && !overlap(x, y) {
+		w.put("other people", weights.people, 1, some(x)+" / "+some(y))
 	}
 }
 
@@ -216,11 +265,11 @@ func keysOf(list []*entry, kinds ...kind) []string {
 	return out
 }
 
-// places are the places below a country that titles name.
+// places are the places below a country that main clauses name.
 func places(p *profile) []string {
 	var out []string
 	for i := range p.entries {
-		if e := &p.entries[i]; e.kind == place && e.n > 0 {
+		if e := &p.entries[i]; e.kind == place && e.heads > 0 {
 			out = append(out, e.key)
 		}
 	}
@@ -261,9 +310,10 @@ func overlap(x, y []string) bool {
 	return slices.ContainsFunc(x, func(k string) bool { return slices.Contains(y, k) })
 }
 
-func ordinals(list []*entry) string {
-	for _, e := range list {
-		if e.ordinal > 0 {
+// ordinals tells which of a series the items tell of, title or text.
+func ordinals(p *profile) string {
+	for i := range p.entries {
+		if e := &p.entries[i]; e.ordinal > 0 && (p.n == 1 || p.core(e)) {
 			return e.key
 		}
 	}
@@ -282,6 +332,22 @@ func meansOf(p *profile) []string {
 		case "=bomb", "=mine":
 			out = append(out, "explosion")
 		case "=shoot", "=quake", "=flood", "=storm", "=crash", "=avalanche":
+			out = append(out, e.key[1:])
+		}
+	}
+	return out
+}
+
+// peopleOf tells whom it befell, as far as their trade or age is told.
+func peopleOf(p *profile) []string {
+	var out []string
+	for i := range p.entries {
+		e := &p.entries[i]
+		if !p.core(e) {
+			continue
+		}
+		switch e.key {
+		case "=general", "=police", "=soldier", "=child", "=woman", "=pilot", "=crew", "=climber", "=civilian":
 			out = append(out, e.key[1:])
 		}
 	}

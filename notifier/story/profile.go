@@ -17,6 +17,7 @@ type profile struct {
 	events   []tally // classes of event in main clauses, sorted
 	acts     []tally // what happens, "" when a main clause names no action
 	agents   []agent // who acts
+	deeds    []tally // who does what to whom
 	numbers  []news.Number
 	pairs    []uint32 // neighbouring words of titles, sorted
 	sketches [][]uint32
@@ -37,6 +38,8 @@ type entry struct {
 	key       string
 	all, head float64 // weight in the item, in its main clause
 	n         int     // items that hold it in the title
+	heads     int     // items that hold it in the main clause
+	event     string
 	kind      kind
 	ordinal   int8
 	within    []string
@@ -81,11 +84,12 @@ func share(part int) float64 {
 }
 
 const (
-	nameBits    = 10  // a name in capitals that is at least so rare counts as strong
-	maxEntries  = 400 // of a story; beyond it what one item alone holds is dropped
-	maxSketches = 4
-	maxNumbers  = 40
-	maxPairs    = 400
+	impliedShare = 0.35 // of the bits of a place that count for what holds it
+	nameBits     = 10   // a name in capitals that is at least so rare counts as strong
+	maxEntries   = 400  // of a story; beyond it what one item alone holds is dropped
+	maxSketches  = 4
+	maxNumbers   = 40
+	maxPairs     = 400
 )
 
 // newProfile is the profile of one item. Keys that are common in the stream weigh less than their rarity in all news says.
@@ -98,12 +102,13 @@ func newProfile(it *Item, c *commons) *profile {
 		p.put("@"+a.ID, c.bits("@"+a.ID, a.Bits), a.Part, entry{kind: kindOf(a), within: a.Within})
 	}
 	for _, w := range s.Words {
-		e := entry{contrary: w.Contrary, ordinal: ordinal(w.Key)}
+		e := entry{event: w.Event, contrary: w.Contrary, ordinal: ordinal(w.Key)}
 		if w.Name && w.Bits >= nameBits {
 			e.kind = strong
 		}
 		p.put(w.Key, c.bits(w.Key, w.Bits), w.Part, e)
 	}
+	p.imply(s.Anchors, c)
 	slices.SortFunc(p.entries, func(a, b entry) int { return cmp.Compare(a.key, b.key) })
 	c.count(p)
 	for _, e := range s.Events {
@@ -111,6 +116,9 @@ func newProfile(it *Item, c *commons) *profile {
 	}
 	p.acts = []tally{{s.Act, 1}}
 	p.agents = []agent{{group(s.Agent, within), 1}}
+	if s.Agent != "" && s.Act != "" && s.Object != "" {
+		p.deeds = []tally{{root(s.Agent, within) + s.Act + "@" + root(s.Object, within), 1}}
+	}
 	for _, n := range s.Numbers {
 		if n.Part <= news.PartTail {
 			p.number(n)
@@ -121,6 +129,28 @@ func newProfile(it *Item, c *commons) *profile {
 		p.sketches = [][]uint32{s.Sketch}
 	}
 	return p
+}
+
+// imply adds what holds a named place, lightly: an attack in a town is one in its province.
+func (p *profile) imply(anchors []news.Anchor, c *commons) {
+	for _, a := range anchors {
+		for depth, id := range a.Within {
+			key := "@" + id
+			if slices.ContainsFunc(p.entries, func(e entry) bool { return e.key == key }) {
+				continue
+			}
+			bits := a.Bits * impliedShare / float64(depth+1)
+			p.entries = append(p.entries, entry{key: key, all: min(bits, c.bits(key, bits)) * share(a.Part), kind: weak})
+		}
+	}
+}
+
+// root is the outermost of an anchor and what it lies within.
+func root(id string, within map[string][]string) string {
+	if chain := within[id]; len(chain) > 0 {
+		return chain[len(chain)-1]
+	}
+	return id
 }
 
 func (p *profile) form(it *Item) {
@@ -172,7 +202,7 @@ func group(id string, within map[string][]string) []string {
 func (p *profile) put(key string, bits float64, part int, e entry) {
 	e.key, e.all = key, bits*share(part)
 	if part == news.PartHead {
-		e.head = bits
+		e.head, e.heads = bits, 1
 	}
 	if part <= news.PartTail {
 		e.n = 1
@@ -203,7 +233,7 @@ func (p *profile) find(key string) *entry {
 func (p *profile) add(o *profile) {
 	if p.n == 0 {
 		*p = *o
-		p.entries, p.events, p.acts, p.agents = slices.Clone(o.entries), slices.Clone(o.events), slices.Clone(o.acts), slices.Clone(o.agents)
+		p.entries, p.events, p.acts, p.agents, p.deeds = slices.Clone(o.entries), slices.Clone(o.events), slices.Clone(o.acts), slices.Clone(o.agents), slices.Clone(o.deeds)
 		p.numbers, p.pairs, p.sketches = slices.Clone(o.numbers), slices.Clone(o.pairs), slices.Clone(o.sketches)
 		return
 	}
@@ -213,6 +243,9 @@ func (p *profile) add(o *profile) {
 	}
 	for _, t := range o.acts {
 		p.acts = addTally(p.acts, t.key, t.n)
+	}
+	for _, t := range o.deeds {
+		p.deeds = addTally(p.deeds, t.key, t.n)
 	}
 	for _, a := range o.agents {
 		p.agents = addAgent(p.agents, a)
@@ -247,7 +280,7 @@ func addEntries(a, b []entry) []entry {
 			j++
 		default:
 			e := a[i]
-			e.all, e.head, e.n, e.kind = e.all+b[j].all, e.head+b[j].head, e.n+b[j].n, max(e.kind, b[j].kind)
+			e.all, e.head, e.n, e.heads, e.kind = e.all+b[j].all, e.head+b[j].head, e.n+b[j].n, e.heads+b[j].heads, max(e.kind, b[j].kind)
 			out = append(out, e)
 			i, j = i+1, j+1
 		}

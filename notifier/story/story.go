@@ -7,6 +7,7 @@ package story
 
 import (
 	"errors"
+	"math"
 	"time"
 
 	"tocsin/news"
@@ -187,57 +188,82 @@ func (s *Stage) same(it *Item, p *profile, d *Decision) *story {
 
 // nearest finds the story that the item joins, and notes the nearest that it does not.
 func (s *Stage) nearest(p *profile, d *Decision) *story {
-	var best, second Link
-	var found *story
+	var links []Link
+	var of []*story
 	for _, st := range s.candidates(p) {
-		l, ok := compare(p, st)
-		if !ok {
-			continue
+		if l, ok := compare(p, st); ok {
+			l.Story = st.id
+			links, of = append(links, l), append(of, st)
 		}
-		l.Story = st.id
+	}
+	best, second := contest(links)
+	if best < 0 {
+		return nil
+	}
+	if links[best].Points < joinAt {
+		d.Nearest = &links[best]
+		return nil
+	}
+	d.Joined = &links[best]
+	if second >= 0 {
+		d.Nearest = &links[second]
+	}
+	return of[best]
+}
+
+// contest finds the two strongest links, -1 for none, and takes from the strongest what speaks for the others: where many stories are alike,
+// being like one of them proves less.
+func contest(links []Link) (best, second int) {
+	best, second = -1, -1
+	for i := range links {
 		switch {
-		case found == nil || l.Points > best.Points:
-			second, best, found = best, l, st
-		case l.Points > second.Points || second.Story == "":
-			second = l
+		case best < 0 || links[i].Points > links[best].Points:
+			best, second = i, best
+		case second < 0 || links[i].Points > links[second].Points:
+			second = i
 		}
 	}
-	if found == nil {
-		return nil
+	if second < 0 {
+		return best, second
 	}
-	if best.Points < joinAt {
-		d.Nearest = &best
-		return nil
+	others := 0.0
+	for i := range links {
+		if i != best {
+			others += math.Exp(links[i].Points + weights.rivalsFrom)
+		}
 	}
-	d.Joined = &best
-	if second.Story != "" {
-		d.Nearest = &second
-	}
-	return found
+	links[best].put("other stories alike", weights.rivals*math.Log1p(others), links[second].Story)
+	return best, second
+}
+
+func (l *Link) put(name string, points float64, detail string) {
+	l.Points += points
+	l.Evidence = append(l.Evidence, Evidence{Name: name, Points: points, Detail: detail})
 }
 
 // settle compares a story that has changed with its neighbours again and again, until none is one with it.
 func (s *Stage) settle(st *story, d *Decision) *story {
 	for {
-		var best Link
-		var other *story
+		var links []Link
+		var of []*story
 		for _, o := range s.candidates(st.whole) {
 			if o == st || !s.fit(st, o) {
 				continue
 			}
-			if l, ok := compareStories(st, o); ok && (other == nil || l.Points > best.Points) {
-				best, other = l, o
+			if l, ok := compareStories(st, o); ok {
+				links, of = append(links, l), append(of, o)
 			}
 		}
-		if other == nil || best.Points < mergeAt {
+		best, _ := contest(links)
+		if best < 0 || links[best].Points < mergeAt {
 			return st
 		}
-		into, from := st, other
-		if other.born < st.born {
-			into, from = other, st
+		into, from := st, of[best]
+		if from.born < into.born {
+			into, from = from, into
 		}
-		best.Story = into.id
-		d.Merged = append(d.Merged, Merge{From: from.id, Into: into.id, Link: best})
+		links[best].Story = into.id
+		d.Merged = append(d.Merged, Merge{From: from.id, Into: into.id, Link: links[best]})
 		s.absorb(into, from)
 		st = into
 	}

@@ -1,0 +1,31 @@
+package matcher
+
+import "slices"
+
+// ofSomething tells whether the name before token i is the first half of a compound such as "Iran-backed" or "US-owned".
+func ofSomething(text string, toks []sigToken, i int) bool {
+	if i == 0 || i >= len(toks) || text[toks[i-1].end:toks[i].start] != "-" {
+		return false
+	}
+	switch toks[i].text {
+	case "owned", "backed", "led", "linked", "based", "aligned", "administered", "occupied", "held", "bound", "made", "flagged", "funded", "run", "born", "supported", "brokered", "mediated", "style", "affiliated":
+		return true
+	}
+	return false
+}
+
+// lightVerb tells whether another word of action beside it says more.
+func lightVerb(id string) bool { return id == "launch" || id == "retaliate" || id == "resume" }
+
+// doer notes who acts and to whom, in the order of the text.
+func (b *sigBuilder) doer(id string) {
+	own := func(a, c string) bool {
+		return a == c || slices.Contains(b.l.chain(a), c) || slices.Contains(b.l.chain(c), a)
+	}
+	switch {
+	case b.out.Agent == "":
+		b.out.Agent = id
+	case b.out.Object == "" && !own(id, b.out.Agent):
+		b.out.Object = id
+	}
+}
