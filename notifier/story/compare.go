@@ -38,10 +38,10 @@ func compareStories(a, b *story) (best Link, ok bool) {
 
 func sortedLangs(st *story) []string { return news.SortedKeys(st.langs) }
 
-// clash tells whether two can never be one: a daily column and news, or columns of different days.
+// clash tells whether two can never be one: a daily column and news, or columns that do not state one day.
 func clash(a, b *profile) bool {
 	ca, cb := a.columns == a.n, b.columns == b.n
-	return ca != cb || ca && a.date != b.date
+	return ca != cb || ca && (a.date == "" || a.date != b.date)
 }
 
 // weigh gathers the evidence that two profiles tell of one event. ok is false when they share too little to ask, or clash.

@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"tocsin/news"
@@ -36,7 +35,7 @@ var weights = struct {
 	meanings: 1,
 	rivals:   -0.6, rivalsFrom: 0,
 	deed: 0.3, people: -2,
-	view: -2, series: -2.5, column: -3, live: -0.3, sameOutlet: -0.3, crowd: 0.3,
+	view: -4, series: -2.5, column: -3, live: -0.3, sameOutlet: -0.3, crowd: 0.3,
 }
 
 const (
@@ -106,14 +105,7 @@ func (w *scale) doers(a, b *profile) {
 	all := float64(a.n * b.n)
 	w.put("same action", weights.sameAct, float64(same)/all, acts(a))
 	w.put("other action", weights.otherAct, float64(known-same)/all, acts(a)+" / "+acts(b))
-	done := 0
-	for _, x := range a.deeds {
-		for _, y := range b.deeds {
-			if x.key == y.key {
-				done += x.n * y.n
-			}
-		}
-	}
+	done := together(a.deeds, b.deeds)
 	w.put("same deed", weights.deed, float64(done)/all, "")
 	if gap(a, b) < today {
 		w.put("same deed, same day", weights.deedToday, float64(done)/all, "")
@@ -130,6 +122,18 @@ func (w *scale) doers(a, b *profile) {
 		}
 	}
 	w.put("another acts", weights.otherAgent, float64(other)/all, agents(a)+" / "+agents(b))
+}
+
+// together counts the pairs of items, one of each side, that have a key in common.
+func together(a, b []tally) (n int) {
+	for _, x := range a {
+		for _, y := range b {
+			if x.key == y.key {
+				n += x.n * y.n
+			}
+		}
+	}
+	return n
 }
 
 // doings are the actions that the main clauses of at least half of the items tell.
@@ -214,147 +218,7 @@ func counts(unit string) bool {
 	return true
 }
 
-// conflicts weighs what each side holds in its core and the other does not.
-func (w *scale) conflicts(a, b *profile, c *shared) {
-	la, lb := keysOf(c.onlyA, weak), keysOf(c.onlyB, weak)
-	if len(la) > 0 && len(lb) > 0 {
-		w.put("other countries", weights.lands, 1, some(la)+" / "+some(lb))
-	}
-	w.names(a, b, c)
-	if x, y := places(a), places(b); len(x) > 0 && len(y) > 0 && !related(x, y, a, b) {
-		w.put("other places", weights.places, 1, some(x)+" / "+some(y))
-	}
-	if x, y := coreEvents(a), coreEvents(b); len(x) > 0 && len(y) > 0 && !overlap(x, y) {
-		w.put("other kind of event", weights.events, 1, some(x)+" / "+some(y))
-	}
-	for _, x := range c.onlyA {
-		if x.contrary != "" && slices.ContainsFunc(c.onlyB, func(y *entry) bool { return y.key == x.contrary || y.contrary == x.key }) {
-			w.put("the contrary", weights.contrary, 1, x.key+" / "+x.contrary)
-			break
-		}
-	}
-	if x, y := ordinals(a), ordinals(b); x != "" && y != "" && x != y {
-		w.put("another of a series", weights.ordinal, 1, x+" / "+y)
-	}
-	if x, y := meansOf(a), meansOf(b); len(x) > 0 && len(y) > 0 && !overlap(x, y) {
-		w.put("other means", weights.means, 1, some(x)+" / "+some(y))
-	}
-	if x, y := peopleOf(a), peopleOf(b); len(x) > 0 && len(y) > 0 && !overlap(x, y) {
-		w.put("other people", weights.people, 1, some(x)+" / "+some(y))
-	}
-}
-
-// names weighs strong names when the two have none in common.
-func (w *scale) names(a, b *profile, c *shared) {
-	if len(keysOf(c.both, strong, place, capital)) > 0 {
-		return
-	}
-	x, y := keysOf(c.onlyA, strong, place, capital), keysOf(c.onlyB, strong, place, capital)
-	if len(x) > 0 && len(y) > 0 && !related(x, y, a, b) {
-		w.put("other names", weights.names, 1, some(x)+" / "+some(y))
-	}
-}
-
-func keysOf(list []*entry, kinds ...kind) []string {
-	var out []string
-	for _, e := range list {
-		if slices.Contains(kinds, e.kind) {
-			out = append(out, e.key)
-		}
-	}
-	return out
-}
-
-// places are the places below a country that main clauses name.
-func places(p *profile) []string {
-	var out []string
-	for i := range p.entries {
-		if e := &p.entries[i]; e.kind == place && e.heads > 0 {
-			out = append(out, e.key)
-		}
-	}
-	return out
-}
-
-// related tells whether one of x lies within one of y, or is it, or the other way round.
-func related(x, y []string, a, b *profile) bool {
-	for _, k := range x {
-		for _, l := range y {
-			if inside(k, l, a) || inside(l, k, b) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func inside(k, l string, p *profile) bool {
-	if k == l {
-		return true
-	}
-	e := p.find(k)
-	return e != nil && slices.Contains(e.within, strings.TrimPrefix(l, "@"))
-}
-
-func coreEvents(p *profile) []string {
-	var out []string
-	for _, t := range p.events {
-		if 2*t.n >= p.n {
-			out = append(out, t.key)
-		}
-	}
-	return out
-}
-
-func overlap(x, y []string) bool {
-	return slices.ContainsFunc(x, func(k string) bool { return slices.Contains(y, k) })
-}
-
-// ordinals tells which of a series the items tell of, title or text.
-func ordinals(p *profile) string {
-	for i := range p.entries {
-		if e := &p.entries[i]; e.ordinal > 0 && (p.n == 1 || p.core(e)) {
-			return e.key
-		}
-	}
-	return ""
-}
-
-// meansOf tells by what harm was done: what goes off, what is shot, what nature does.
-func meansOf(p *profile) []string {
-	var out []string
-	for i := range p.entries {
-		e := &p.entries[i]
-		if !p.core(e) {
-			continue
-		}
-		switch e.key {
-		case "=bomb", "=mine":
-			out = append(out, "explosion")
-		case "=shoot", "=quake", "=flood", "=storm", "=crash", "=avalanche":
-			out = append(out, e.key[1:])
-		}
-	}
-	return out
-}
-
-// peopleOf tells whom it befell, as far as their trade or age is told.
-func peopleOf(p *profile) []string {
-	var out []string
-	for i := range p.entries {
-		e := &p.entries[i]
-		if !p.core(e) {
-			continue
-		}
-		switch e.key {
-		case "=general", "=police", "=soldier", "=child", "=woman", "=pilot", "=crew", "=climber", "=civilian":
-			out = append(out, e.key[1:])
-		}
-	}
-	return out
-}
-
-// forms weighs how the items are made.
+// forms weighs how the items are made. What explains an event is not the report of it, though two that explain may be one.
 func (w *scale) forms(a, b *profile) {
 	side := func(n, of int) float64 {
 		if n == of {
@@ -362,11 +226,11 @@ func (w *scale) forms(a, b *profile) {
 		}
 		return 0
 	}
-	w.put("explains, not reports", weights.view, side(a.views, a.n)+side(b.views, b.n), "")
+	w.put("explains, not reports", weights.view, math.Abs(side(a.views, a.n)-side(b.views, b.n)), "")
 	w.put("daily column", weights.column, side(a.columns, a.n)+side(b.columns, b.n), "")
 	w.put("live page", weights.live, side(a.lives, a.n)+side(b.lives, b.n), "")
-	if a.series != "" && a.series == b.series {
-		w.put("same running head", weights.series, 1, a.series)
+	if n := together(a.series, b.series); n > 0 {
+		w.put("same running head", weights.series, float64(n)/float64(a.n*b.n), a.series[0].key)
 	}
 	if a.outlet != "" && a.outlet == b.outlet {
 		w.put("same outlet", weights.sameOutlet, 1, a.outlet)

@@ -25,8 +25,8 @@ type profile struct {
 	views    int
 	lives    int
 	date     string
-	series   string // outlet and running head of a single item
-	outlet   string // of a single item
+	series   []tally // outlets with the running heads of their titles
+	outlet   string  // of a single item
 	toll     float64
 	first    time.Time
 	last     time.Time
@@ -163,7 +163,7 @@ func (p *profile) form(it *Item) {
 		p.lives = 1
 	}
 	if it.Signature.Series != "" {
-		p.series = it.Outlet + "\n" + it.Signature.Series
+		p.series = []tally{{it.Outlet + ", " + it.Signature.Series, 1}}
 	}
 }
 
@@ -234,6 +234,7 @@ func (p *profile) add(o *profile) {
 	if p.n == 0 {
 		*p = *o
 		p.entries, p.events, p.acts, p.agents, p.deeds = slices.Clone(o.entries), slices.Clone(o.events), slices.Clone(o.acts), slices.Clone(o.agents), slices.Clone(o.deeds)
+		p.series = slices.Clone(o.series)
 		p.numbers, p.pairs, p.sketches = slices.Clone(o.numbers), slices.Clone(o.pairs), slices.Clone(o.sketches)
 		return
 	}
@@ -246,6 +247,9 @@ func (p *profile) add(o *profile) {
 	}
 	for _, t := range o.deeds {
 		p.deeds = addTally(p.deeds, t.key, t.n)
+	}
+	for _, t := range o.series {
+		p.series = addTally(p.series, t.key, t.n)
 	}
 	for _, a := range o.agents {
 		p.agents = addAgent(p.agents, a)
@@ -262,7 +266,7 @@ func (p *profile) add(o *profile) {
 	p.sketches = append(p.sketches, o.sketches[:min(len(o.sketches), maxSketches-min(maxSketches, len(p.sketches)))]...)
 	p.n += o.n
 	p.columns, p.views, p.lives = p.columns+o.columns, p.views+o.views, p.lives+o.lives
-	p.series, p.outlet, p.lang = "", "", ""
+	p.outlet, p.lang = "", ""
 	p.toll = max(p.toll, o.toll)
 	p.first, p.last, p.middle = earlier(p.first, o.first), later(p.last, o.last), p.middle+o.middle
 }
