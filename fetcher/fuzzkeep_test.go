@@ -73,9 +73,9 @@ func FuzzScan(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		start := time.Now()
+		start := processorTime()
 		out, err := scan(text)
-		if err == nil {
+		if root := out.root; err == nil && (root == "rss" || root == "rdf" || root == "feed") {
 			end := len(text)
 			if out.end > 0 {
 				end = int(out.end)
@@ -83,7 +83,7 @@ func FuzzScan(f *testing.F) {
 			_, _ = newParser().Parse(bytes.NewReader(neutral(text[:end], out.typed))) // what it says is judged elsewhere
 		}
 		runtime.ReadMemStats(&after)
-		if took := time.Since(start); took > 3*time.Second {
+		if took := processorTime() - start; took > 3*time.Second {
 			t.Fatalf("took %s", took)
 		}
 		if n := after.TotalAlloc - before.TotalAlloc; n > 512<<20 {

@@ -59,7 +59,7 @@ func (h *hosts) try(key string) (time.Duration, <-chan struct{}) {
 		return patience / 4, x.signal
 	}
 	now := h.now()
-	if wait := x.next.Sub(now); wait > 0 {
+	if wait := x.next.Sub(now); wait > 0 && wait <= h.gap { // more means that the clock was set back
 		return wait, nil
 	}
 	x.used++
@@ -95,7 +95,7 @@ func (h *hosts) line(key string) time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	x, now := h.host(key), h.now()
-	if x.queue.Before(now.Add(patience)) {
+	if x.queue.Before(now.Add(patience)) || x.queue.After(now.Add(day)) {
 		x.queue = now.Add(patience)
 	}
 	x.queue = x.queue.Add(max(h.gap, time.Millisecond))
@@ -135,7 +135,7 @@ func (h *hosts) hold(key string, t time.Time) {
 func (h *hosts) held(key string) time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if x := h.m[key]; x != nil && x.hold.After(h.now()) {
+	if x, now := h.m[key], h.now(); x != nil && x.hold.After(now) && !x.hold.After(now.Add(maxRetry)) {
 		return x.hold
 	}
 	return time.Time{}

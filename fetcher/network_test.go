@@ -117,7 +117,7 @@ func TestSlowServersEnd(t *testing.T) {
 			if st := r.state(0); st.Reason != c.want || len(r.items) != 0 {
 				t.Errorf("reason %s: %s; %d items", st.Reason, st.Error, len(r.items))
 			}
-			if took := time.Since(start); took > 5*time.Second {
+			if took := time.Since(start); took > 30*time.Second {
 				t.Errorf("took %s", took)
 			}
 		})

@@ -109,6 +109,8 @@ func TestBrokenMarkup(t *testing.T) {
 		"control characters":          {wrap("<item><title>It\x0bem &#x0B;&#0;&#xD800;&#xFFFF;&#x110000;1</title></item>"), "Item 1", 0},
 		"stray bracket":               {wrap(item(1) + "<item><title>2 < 3 & 4</title></item>" + item(3)), "Item 1|2 < 3 & 4|Item 3", 0},
 		"stray end of CDATA":          {wrap("<item><title>a ]]> b</title></item>" + item(2)), "a ]]> b|Item 2", 0},
+		"stray end tag":               {wrap("<item><title>a</b> c</title></item>" + item(2)), "a c|Item 2", 0},
+		"end tags of nothing":         {"<rss><item><title>0</A0>", "0", 0},
 		"comment with dashes":         {wrap("<item><!-- a -- b --><title>c</title></item>" + item(2)), "c|Item 2", 0},
 		"cut in a title":              {`<rss version="2.0"><channel>` + item(1) + item(2) + "<item><title>Item 3", "Item 1|Item 2|Item 3", 0},
 		"cut in a tag":                {`<rss version="2.0"><channel>` + item(1) + "<item><title>Two</title><lin", "Item 1|Two", 0},

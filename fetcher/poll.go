@@ -39,23 +39,28 @@ func (f *Fetcher) Poll(ctx context.Context, feedID string) error {
 		return err
 	}
 	st.moved(listedMark(fd))
-	if done, err := f.early(ctx, fd, st); done || err != nil {
+	if done, err := f.early(ctx, fd, st, rev); done || err != nil {
 		return err
 	}
 	if err := f.starts.wait(ctx); err != nil {
 		return err
 	}
-	p := &poll{f: f, feed: fd, st: st, rev: rev, now: f.o.Now()}
+	p := &poll{f: f, feed: fd, st: st, rev: rev, now: f.wall()}
 	return p.run(ctx)
 }
 
 // early answers messages that need no GET: a feed that is gone, one that is not due yet, one whose host is held.
-func (f *Fetcher) early(ctx context.Context, fd *Feed, st *state) (done bool, err error) {
+func (f *Fetcher) early(ctx context.Context, fd *Feed, st *state, rev uint64) (done bool, err error) {
 	if st.Gone {
 		f.see(fd, st)
 		return true, nil
 	}
-	now := f.o.Now()
+	now := f.wall()
+	if st.setBack(now) {
+		if err := f.save(ctx, fd, st, rev); err != nil {
+			return true, err
+		}
+	}
 	at := st.Next
 	if u, err := url.Parse(st.address(fd)); err == nil {
 		if held := f.hosts.held(hostPort(u)); held.After(at) {
@@ -71,6 +76,9 @@ func (f *Fetcher) early(ctx context.Context, fd *Feed, st *state) (done bool, er
 	f.see(fd, st)
 	return true, nil
 }
+
+// wall is the time by the clock on the wall, which can be compared with times of before a restart and shows when the clock was set.
+func (f *Fetcher) wall() time.Time { return f.o.Now().Round(0) }
 
 // poll is one poll of one feed: get, publish, save, arm, in this order.
 type poll struct {
@@ -121,7 +129,7 @@ func (p *poll) run(ctx context.Context) error {
 func (p *poll) finish(ctx context.Context) error {
 	ask := p.wantsPush()
 	plan := plan{
-		id: p.feed.ID, poll: p.st.Poll, now: p.f.o.Now(), interval: p.feed.Interval, min: p.f.o.MinInterval, state: p.st, failing: p.fault != nil,
+		id: p.feed.ID, poll: p.st.Poll, now: p.f.wall(), interval: p.feed.Interval, min: p.f.o.MinInterval, state: p.st, failing: p.fault != nil,
 		lastGap: !p.st.LastGap.IsZero() && p.now.Sub(p.st.LastGap) < day,
 	}
 	p.st.Next, p.st.Interval = plan.next()

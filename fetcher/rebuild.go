@@ -160,7 +160,8 @@ func outsideCDATA(e []byte) []byte {
 	}
 }
 
-// closeOpen cuts an unfinished tag or CDATA section at the end and closes the elements that are open. It is nil where nothing useful is left.
+// closeOpen cuts an unfinished tag or CDATA section at the end, drops end tags that close nothing, and closes the elements that are open. It is nil
+// where nothing useful is left.
 func closeOpen(e []byte) []byte {
 	if open := bytes.LastIndex(e, []byte("<![CDATA[")); open >= 0 && !bytes.Contains(e[open:], []byte("]]>")) {
 		e = append(e[:len(e):len(e)], "]]>"...)
@@ -170,7 +171,9 @@ func closeOpen(e []byte) []byte {
 	d := xml.NewDecoder(bytes.NewReader(e))
 	d.Strict = false
 	var stack [][]byte
+	out := make([]byte, 0, len(e)+64)
 	for len(stack) < maxDepth {
+		before := d.InputOffset()
 		tok, err := d.RawToken()
 		if errors.Is(err, io.EOF) {
 			break
@@ -178,20 +181,17 @@ func closeOpen(e []byte) []byte {
 		if err != nil {
 			return nil
 		}
+		keep := true
 		switch t := tok.(type) {
 		case xml.StartElement:
 			stack = append(stack, tagName(t.Name))
 		case xml.EndElement:
-			for n := len(stack); n > 0; n-- {
-				last := stack[n-1]
-				stack = stack[:n-1]
-				if bytes.EqualFold(last, tagName(t.Name)) {
-					break
-				}
-			}
+			stack, keep = closed(stack, tagName(t.Name))
+		}
+		if keep {
+			out = append(out, e[before:d.InputOffset()]...)
 		}
 	}
-	out := e[:len(e):len(e)]
 	for n := len(stack); n > 0; n-- {
 		out = append(out, concat("</", stack[n-1], ">")...)
 	}
@@ -224,4 +224,14 @@ func (w *wrapper) head(h []byte) []byte {
 		}
 	}
 	return nil
+}
+
+// closed takes the elements off that an end tag closes; false when it closes none.
+func closed(stack [][]byte, name []byte) ([][]byte, bool) {
+	for n := len(stack); n > 0; n-- {
+		if bytes.EqualFold(stack[n-1], name) {
+			return stack[:n-1], true
+		}
+	}
+	return stack, false
 }

@@ -198,7 +198,7 @@ func (s *seenSet) prune(order []uint64, today uint16) {
 	for _, e := range s.whole {
 		if _, ok := rank[e.item.short()]; ok {
 			now = append(now, e)
-		} else if today-e.day <= keepDays {
+		} else if int(today)-int(e.day) <= keepDays { // a clock that was set back makes it negative
 			before = append(before, e)
 		}
 	}

@@ -170,6 +170,22 @@ func (s *state) merge(other *state) {
 	}
 }
 
+// setBack notices that the clock was set back since the last try, by over a minute. The feed is then due, because its next poll was planned by a
+// time that never was; what is left of a Retry-After is waited for in full once more. It tells whether there is something to store.
+func (s *state) setBack(now time.Time) bool {
+	if !s.LastTry.After(now.Add(time.Minute)) {
+		return false
+	}
+	wait := s.RetryUntil.Sub(s.LastTry)
+	s.LastTry, s.Next = now, now
+	if wait <= 0 {
+		return false // the poll that follows stores its own times
+	}
+	s.RetryUntil = now.Add(wait)
+	s.Next = s.RetryUntil
+	return true
+}
+
 // addGaps learns the distances of new items, oldest first.
 func (s *state) addGaps(whens []time.Time) {
 	for _, t := range whens {

@@ -72,7 +72,7 @@ func (f *Fetcher) snapshot() []sample {
 	return out
 }
 
-// pacer spaces the starts of polls, so that a restart is no burst.
+// pacer spaces the starts of polls, so that a restart is no burst: Options.StartRate of them a second, or twice what all feeds together need.
 type pacer struct {
 	gap  time.Duration
 	mu   sync.Mutex
@@ -80,6 +80,13 @@ type pacer struct {
 }
 
 func newPacer(perSecond int) *pacer { return &pacer{gap: time.Second / time.Duration(perSecond)} }
+
+// atMost sets how many polls start in a second.
+func (p *pacer) atMost(perSecond float64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gap = time.Duration(float64(time.Second) / perSecond)
+}
 
 func (p *pacer) wait(ctx context.Context) error {
 	p.mu.Lock()
