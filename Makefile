@@ -38,7 +38,7 @@ bench: ## benchmarks whose name matches BENCH; TOCSIN_DATA=folder brings the dat
 e2e: ## the program against its simulated newsroom
 	go run ./cmd/tocsin demo --for 45s
 
-soak: ## 100,000 deliveries, 30 kills, receivers that fail three times in ten: long: hours on a small machine
+soak: ## 100,000 deliveries, 30 kills, receivers that fail three times in ten: about an hour on two cores
 	TOCSIN_SOAK=1 go test ./cmd/tocsin -run '^TestChaos$$' -v -timeout 3h
 
 image: ## the container image tocsin:dev

@@ -78,6 +78,7 @@ type Bus struct {
 	gate    gate           // Consume, Read and Watch calls
 	publish gate           // publishes and state writes
 	handles handles
+	groups  groups
 	closing sync.Once
 	closed  error
 }

@@ -31,6 +31,8 @@ func child(role string) {
 	switch role {
 	case "hold":
 		_, _ = io.Copy(io.Discard, os.Stdin)
+	case "crowd":
+		crowd(ctx, b)
 	case "publish":
 		go func() {
 			_ = b.ConsumeItems(ctx, 2, func(ctx context.Context, it news.Item, _ bus.Meta) error {

@@ -49,3 +49,10 @@ func (b *Bus) Rescue(ctx context.Context) {
 		b.rescue(ctx, stuck, func(consumerSpec) time.Duration { return 0 })
 	}
 }
+
+// PublishAlone keeps b from storing messages together.
+func PublishAlone(b *Bus) {
+	for _, s := range b.layout.streams() {
+		b.groups.of(s.Name).off = time.Now().Add(time.Hour)
+	}
+}

@@ -122,11 +122,14 @@ func (b *Bus) send(ctx context.Context, stream string, m *nats.Msg) (ack *jetstr
 	ctx, cancel := context.WithTimeoutCause(ctx, b.timing.publish, ErrUnavailable)
 	defer cancel()
 	defer context.AfterFunc(b.alive, cancel)()
+	g := b.groups.of(stream)
+	crowded := g.enter(m)
+	defer g.leave()
 	for wait := firstRetryWait; ; wait = min(2*wait, maxRetryWait) {
 		if err := b.room(); err != nil {
 			return nil, again, err
 		}
-		ack, err = b.attempt(ctx, m)
+		ack, err = b.once(ctx, g, m, crowded)
 		if err == nil {
 			b.metrics.publish.WithLabelValues(stream).Observe(time.Since(began).Seconds())
 			return ack, again, nil
@@ -140,7 +143,20 @@ func (b *Bus) send(ctx context.Context, stream string, m *nats.Msg) (ack *jetstr
 			return nil, again, b.gaveUp(ctx, stream, err)
 		case <-time.After(wait):
 		}
+		crowded = false
 	}
+}
+
+// once makes one attempt: together with others when many wait, else alone.
+func (b *Bus) once(ctx context.Context, g *group, m *nats.Msg, crowded bool) (*jetstream.PubAck, error) {
+	if crowded {
+		if ack, err := b.together(ctx, g, m); !errors.Is(err, errAlone) {
+			return ack, err
+		}
+	}
+	g.single(1)
+	defer g.single(-1)
+	return b.attempt(ctx, m)
 }
 
 // errRenewed ends an attempt whose answer got lost with its connection.

@@ -185,7 +185,8 @@ func (l layout) streams() []jetstream.StreamConfig {
 func (l layout) stream(s streamSpec) jetstream.StreamConfig {
 	c := jetstream.StreamConfig{
 		Name: s.name, Subjects: s.subjects, Storage: jetstream.FileStorage, Replicas: l.replicas, Duplicates: s.window, AllowDirect: s.direct,
-		MaxMsgs: -1, MaxBytes: -1, MaxMsgsPerSubject: -1, MaxMsgSize: -1, MaxConsumers: -1,
+		AllowAtomicPublish: true,
+		MaxMsgs:            -1, MaxBytes: -1, MaxMsgsPerSubject: -1, MaxMsgSize: -1, MaxConsumers: -1,
 	}
 	if s.s2 {
 		c.Compression = jetstream.S2Compression
@@ -203,7 +204,7 @@ func (l layout) bucket(b bucketSpec) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name: "KV_" + b.name, Subjects: []string{"$KV." + b.name + ".>"}, Storage: jetstream.FileStorage, Replicas: l.replicas,
 		MaxMsgsPerSubject: b.history, MaxAge: b.age, Duplicates: 2 * time.Minute, Discard: jetstream.DiscardNew,
-		AllowRollup: true, DenyDelete: true, AllowDirect: true, MaxMsgs: -1, MaxBytes: -1, MaxMsgSize: -1, MaxConsumers: -1,
+		AllowRollup: true, DenyDelete: true, AllowDirect: true, AllowAtomicPublish: true, MaxMsgs: -1, MaxBytes: -1, MaxMsgSize: -1, MaxConsumers: -1,
 	}
 }
 

@@ -267,14 +267,32 @@ func (f *Fold) Unaccounted(before time.Time) []string {
 	return news.SortedKeys(lost)
 }
 
+// planning counts by channel the deliveries of which the ledger has not said a word, but that began no earlier than since.
+func (f *Fold) planning(since time.Time) map[string]int {
+	out := map[string]int{}
+	for _, x := range f.live {
+		if x.state == "" && !x.at.Before(since) {
+			out[x.channel]++
+		}
+	}
+	return out
+}
+
 // mismatchGrace is how long a delivery may be without a ledger entry before it counts as missing.
 const mismatchGrace = 30 * time.Second
 
-// Ledger gives the counts of each channel, as folded from the entries that this process wrote and read.
+// Ledger gives the counts of each channel, as folded from the entries that this process wrote and read. What is being planned at this moment is
+// pending; after 30 s without a ledger entry it is missing.
 func (n *Notifier) Ledger() map[string]Counts {
 	n.foldMu.Lock()
 	defer n.foldMu.Unlock()
-	return n.fold.Counts()
+	out := n.fold.Counts()
+	for ch, young := range n.fold.planning(n.o.Now().Add(-mismatchGrace)) {
+		c := out[ch]
+		c.Pending += young
+		out[ch] = c
+	}
+	return out
 }
 
 func (n *Notifier) missing() int {

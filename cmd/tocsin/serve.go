@@ -25,6 +25,10 @@ import (
 // stopWithin bounds an ordered stop: what is unfinished then is unacknowledged and comes back at the next start.
 const stopWithin = 25 * time.Second
 
+// routerWorkers are the alerts that are routed at the same time. Most of that time they wait for the disk, and what waits together is synced
+// together, so that many are faster than a few.
+const routerWorkers = 256
+
 // instance is one running Tocsin: the rooms and what joins them.
 type instance struct {
 	cfg      config
@@ -79,7 +83,7 @@ func (in *instance) pipeline() []stage {
 				return in.bus.ConsumeMatches(ctx, 1, func(ctx context.Context, m news.Match, _ bus.Meta) error { return in.notify.HandleMatch(ctx, m) })
 			}},
 			stage{"router", func(ctx context.Context) error {
-				return in.bus.ConsumeAlerts(ctx, 4, func(ctx context.Context, a news.Alert, _ bus.Meta) error { return in.notify.HandleAlert(ctx, a) })
+				return in.bus.ConsumeAlerts(ctx, routerWorkers, func(ctx context.Context, a news.Alert, _ bus.Meta) error { return in.notify.HandleAlert(ctx, a) })
 			}})
 		s = append(s, stage{"holds", in.notify.Run})
 		for _, ch := range in.channels {
