@@ -26,9 +26,9 @@ func (v *View) Color() int {
 	return 0x7A7A7A
 }
 
-// Top is the words of the first line: severity, watchlist, kind. Only the watchlist's title is foreign text.
+// Top is the words of the first line: severity, who or what it is about, watchlist, kind.
 func (v *View) Top() []string {
-	return slices.DeleteFunc([]string{v.Badge(), v.Watchlist, v.Kind}, func(s string) bool { return s == "" })
+	return slices.DeleteFunc([]string{v.Badge(), v.Who(), v.Watchlist, v.Kind}, func(s string) bool { return s == "" })
 }
 
 // Facts is the words of the last line: outlet, language, time, and how many outlets report it.
@@ -39,6 +39,26 @@ func (v *View) Facts() []string {
 	}
 	out := []string{v.Outlet, v.Language, when, v.Severally()}
 	return slices.DeleteFunc(out, func(s string) bool { return s == "" })
+}
+
+// DigestFacts is Facts without the language: in a digest and in a preview there is room for less.
+func (v *View) DigestFacts() []string {
+	return slices.DeleteFunc(v.Facts(), func(s string) bool { return s == v.Language })
+}
+
+// Dir is the direction of the headline for a dir attribute: rtl, ltr or auto.
+func (v *View) Dir() string { return Direction(v.Lang, v.Title()) }
+
+// SnippetDir is the direction of the snippet for a dir attribute.
+func (v *View) SnippetDir() string { return Direction(v.Lang, Plain(v.Snippets)) }
+
+// Named is a piece of text with its name.
+type Named struct{ Name, Text string }
+
+// Times are the times that an alert passed, those that are known.
+func (v *View) Times() []Named {
+	all := []Named{{"Published", v.Published}, {"First seen", v.FirstSeen}, {"Alerted", v.Raised}}
+	return slices.DeleteFunc(all, func(n Named) bool { return n.Text == "" })
 }
 
 // Severally says how many outlets report the story; "" for one.

@@ -3,6 +3,7 @@ package notifier
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,13 +20,15 @@ type DigestView struct {
 	Full     []*View // shown in full, the most severe first
 	Rest     []Line  // the others, one line each
 	Count    int
-	Summary  bool // it stands for alerts that were held by a throttle, a group or quiet hours
+	Span     string // from the first alert to the last, "" for one
+	Leave    string // address by which the reader leaves the list; "" when there is none
+	Summary  bool   // it stands for alerts that were held by a throttle, a group or quiet hours
 }
 
 // Bar is the number of alerts of one severity, as a bar of a small chart.
 type Bar struct {
-	Name         string
-	Count, Width int // Width in pixels
+	Name         string // "" when none is stated
+	Count, Width int    // Width in pixels
 }
 
 // Line names one alert in one line.
@@ -63,6 +66,7 @@ func NewDigestView(entries []news.Alert, d *news.Delivery, loc *time.Location) *
 			Short: a.ID[:min(shortID, len(a.ID))], Old: a.Match.Item.Backfill,
 		})
 	}
+	v.Span = span(entries, loc)
 	if len(lists) > 3 {
 		lists = append(lists[:3:3], fmt.Sprintf("and %d more lists", len(lists)-3))
 	}
@@ -71,6 +75,32 @@ func NewDigestView(entries []news.Alert, d *news.Delivery, loc *time.Location) *
 		v.Title = Shorten("1 alert: "+v.Full[0].Watchlist+": "+v.Full[0].Title(), maxHeadline)
 	}
 	return v
+}
+
+// span says between which times the alerts were made.
+func span(entries []news.Alert, loc *time.Location) string {
+	var from, to time.Time
+	for i := range entries {
+		if at := entries[i].At; from.IsZero() || at.Before(from) {
+			from = at
+		}
+		if at := entries[i].At; at.After(to) {
+			to = at
+		}
+	}
+	if to.Sub(from) < time.Minute {
+		return ""
+	}
+	return When(from, loc) + " to " + When(to, loc)
+}
+
+// Preview is the line that mail programs show beside the subject: the most severe alert.
+func (v *DigestView) Preview() string {
+	if len(v.Full) == 0 {
+		return ""
+	}
+	x := v.Full[0]
+	return dotted(slices.DeleteFunc([]string{x.Badge(), x.Who(), x.Title()}, func(s string) bool { return s == "" }))
 }
 
 // widest is the width of the longest bar in pixels.
@@ -84,11 +114,7 @@ func bars(entries []news.Alert) (out []Bar) {
 	}
 	for s := news.SeverityCritical; s >= news.SeverityNone; s-- {
 		if n := count[s]; n > 0 {
-			name := s.String()
-			if name == "" {
-				name = "none"
-			}
-			out = append(out, Bar{name, n, max(4, n*widest/most)})
+			out = append(out, Bar{s.String(), n, max(4, n*widest/most)})
 		}
 	}
 	return out
@@ -123,15 +149,18 @@ func (l *Line) OneLine() string {
 func (v *DigestView) Text() string {
 	var b strings.Builder
 	b.WriteString(Isolate(v.Title) + "\n")
+	if v.Span != "" {
+		b.WriteString(v.Span + "\n")
+	}
 	for _, x := range v.Full {
-		b.WriteString("\n" + strings.TrimSpace(strings.ToUpper(x.Severity)+" "+Isolate(x.Watchlist)))
+		b.WriteString("\n" + dotted(x.Top()))
 		if x.Alert.Match.Item.Backfill {
 			b.WriteString(" · old")
 		}
-		if x.Outlet != "" {
-			b.WriteString(" · " + Isolate(x.Outlet))
-		}
 		b.WriteString("\n" + marked(x.Headline) + "\n")
+		if facts := x.DigestFacts(); len(facts) > 0 {
+			b.WriteString(dotted(facts) + "\n")
+		}
 		if x.Link != "" {
 			b.WriteString(x.Link + "\n")
 		}

@@ -108,13 +108,16 @@ func (l Limit) Fit(s string, escape func(string) string) string {
 		escape = func(s string) string { return s }
 	}
 	room, used, whole := l.Max-l.Unit.Count(ellipsis), 0, 0
+	if strings.Contains(s, fsi) {
+		room -= l.Unit.Count(pdi) // reasons hold isolates, one deep: one may have to be closed
+	}
 	var b strings.Builder
 	g := graphemes.FromString(s)
 	for g.Next() {
 		e := escape(g.Value())
 		used += l.Unit.Count(e)
 		if used > l.Max {
-			return strings.TrimRight(b.String()[:whole], " ") + mark(room)
+			return shut(strings.TrimRight(b.String()[:whole], " ")) + mark(room)
 		}
 		b.WriteString(e)
 		if used <= room {
@@ -122,6 +125,14 @@ func (l Limit) Fit(s string, escape func(string) string) string {
 		}
 	}
 	return b.String()
+}
+
+// shut ends an isolate that a cut left open.
+func shut(s string) string {
+	if strings.LastIndex(s, fsi) > strings.LastIndex(s, pdi) {
+		return s + pdi
+	}
+	return s
 }
 
 func mark(room int) string {
@@ -133,7 +144,11 @@ func mark(room int) string {
 
 // Isolated is Fit between U+2068 and U+2069, which are counted too; the empty text stays empty. s must be clean.
 func (l Limit) Isolated(s string, escape func(string) string) string {
-	return Isolate(l.Less(l.Unit.Count(fsi+pdi)).Fit(s, escape))
+	front := fsi + lead(s)
+	if s = l.Less(l.Unit.Count(front+pdi)).Fit(s, escape); s == "" {
+		return ""
+	}
+	return front + s + pdi
 }
 
 // NoMentions breaks what chats take for a call to people (@everyone, @here, <!channel>, <@U123>) by a zero width space that nobody sees.

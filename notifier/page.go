@@ -6,6 +6,7 @@ import (
 	"fmt"
 	html "html/template"
 	"io"
+	"slices"
 	"strings"
 	text "text/template"
 
@@ -16,10 +17,10 @@ import (
 var templateFiles embed.FS
 
 var (
-	htmlPage   = html.Must(html.New("alert.html.tmpl").Option("missingkey=error").ParseFS(templateFiles, "templates/alert.html.tmpl"))
-	digestPage = html.Must(html.New("digest.html.tmpl").Option("missingkey=error").ParseFS(templateFiles, "templates/digest.html.tmpl"))
+	htmlPage   = html.Must(html.New("alert.html.tmpl").Option("missingkey=error").ParseFS(templateFiles, "templates/alert.html.tmpl", "templates/shared.html.tmpl"))
+	digestPage = html.Must(html.New("digest.html.tmpl").Option("missingkey=error").ParseFS(templateFiles, "templates/digest.html.tmpl", "templates/shared.html.tmpl"))
 	textPage   = text.Must(text.New("alert.txt.tmpl").Option("missingkey=error").Funcs(text.FuncMap{
-		"isolate": Isolate, "upper": strings.ToUpper, "parts": marked,
+		"isolate": Isolate, "upper": strings.ToUpper, "parts": marked, "dots": dotted,
 	}).ParseFS(templateFiles, "templates/alert.txt.tmpl"))
 )
 
@@ -28,6 +29,16 @@ type Page struct {
 	*View
 	Route    string
 	Feedback []FeedbackLink // may be none
+	Leave    string         // address by which the reader leaves the list; "" when there is none
+}
+
+// dotted writes words beside one another with dots between, each isolated.
+func dotted(words []string) string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		out[i] = Isolate(w)
+	}
+	return strings.Join(out, " · ")
 }
 
 // marked writes parts as one isolated line of plain text, the mentions between asterisks.
@@ -43,12 +54,17 @@ func marked(parts []Part) string {
 	return Isolate(strings.TrimSpace(b.String()))
 }
 
-// Preview is the line that mail programs show beside the subject.
-func (p *Page) Preview() string {
-	if len(p.Snippets) > 0 {
-		return Plain(p.Snippets)
+// Preview is the line that mail programs show beside the subject: who, where, when, and how the text begins.
+func (p *Page) Preview() string { return dotted(p.preview()) }
+
+func (v *View) preview() []string {
+	words := append([]string{v.Who()}, v.DigestFacts()...)
+	if len(v.Snippets) > 0 {
+		words = append(words, Plain(v.Snippets))
+	} else {
+		words = append(words, v.Title())
 	}
-	return p.Title()
+	return slices.DeleteFunc(words, func(s string) bool { return s == "" })
 }
 
 // HTML writes the alert as a page for mail programs: no script, no remote content, light and dark, readable on a phone.

@@ -1,7 +1,6 @@
 package notifier
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -36,13 +35,7 @@ type View struct {
 	Host      string   // of Link, to show beside it
 	Published string   // "" when the feed gave no usable date
 	FirstSeen string
-}
-
-// Why is one reason for the alert.
-type Why struct {
-	Name  string // entity or rule
-	About string // one line about it
-	Text  string // what made it count
+	Raised    string // when the alert, or this update of it, was made
 }
 
 // Bounds of what is shown, in letters or lines. Hostile items and large lists must not make large messages.
@@ -50,7 +43,6 @@ const (
 	maxHeadline = 300
 	beforeMark  = 120
 	afterMark   = 220
-	maxWhy      = 8
 	maxLine     = 300
 )
 
@@ -60,7 +52,7 @@ func NewView(a *news.Alert, loc *time.Location) *View {
 	v := &View{
 		Alert: a, Severity: a.Severity.String(), Watchlist: Shorten(Clean(m.Title), maxLine), Headline: headline(m),
 		Why: reasons(m), New: newFacts(a), Outlet: Shorten(Clean(it.Outlet), maxLine), Lang: langOf(it.Lang), Language: languageName(langOf(it.Lang)),
-		Published: When(it.Published, loc), FirstSeen: When(it.FirstSeen, loc),
+		Published: When(it.Published, loc), FirstSeen: When(it.FirstSeen, loc), Raised: When(a.At, loc),
 	}
 	if v.Watchlist == "" {
 		v.Watchlist = a.Watchlist
@@ -307,56 +299,4 @@ func wordBack(text string, from, to int, spans []news.Span) int {
 		return limit + i
 	}
 	return to
-}
-
-func reasons(m *news.Match) []Why {
-	var out []Why
-	for _, e := range m.Entities {
-		w := Why{Name: Shorten(Clean(e.Name), maxLine), About: Shorten(Clean(e.About), maxLine)}
-		var texts []string
-		for _, x := range m.Mentions {
-			if t := Shorten(Clean(x.Why), maxLine); x.Entity == e.ID && t != "" && !slices.Contains(texts, t) && len(texts) < 3 {
-				texts = append(texts, t)
-			}
-		}
-		w.Text = strings.Join(texts, "; ")
-		out = append(out, w)
-	}
-	for _, r := range m.Rules {
-		name := r.Title
-		if name == "" {
-			name = r.ID
-		}
-		out = append(out, Why{Name: Shorten(Clean(name), maxLine), Text: Shorten(Clean(r.Why), maxLine)})
-	}
-	if len(out) > maxWhy {
-		rest := len(out) - maxWhy
-		out = append(out[:maxWhy:maxWhy], Why{Name: fmt.Sprintf("and %d more", rest)})
-	}
-	return out
-}
-
-func newFacts(a *news.Alert) []string {
-	names := map[string]string{}
-	for _, e := range a.Match.Entities {
-		names["entity "+e.ID] = e.Name
-	}
-	for _, r := range a.Match.Rules {
-		names["rule "+r.ID] = r.Title
-	}
-	var out []string
-	for i, f := range a.New {
-		if i == maxWhy {
-			out = append(out, fmt.Sprintf("and %d more", len(a.New)-maxWhy))
-			break
-		}
-		if n := names[f]; n != "" {
-			f = n
-		}
-		if sev, ok := strings.CutPrefix(f, "severity "); ok {
-			f = "severity is now " + sev
-		}
-		out = append(out, Shorten(Clean(f), maxLine))
-	}
-	return out
 }

@@ -13,12 +13,13 @@ const (
 	pdi = "\u2069"
 )
 
-// Isolate puts s between U+2068 and U+2069, for plain text. s must be clean.
+// Isolate puts s between U+2068 and U+2069, for plain text. Where the first letter would give a text the wrong direction a mark stands before it.
+// s must be clean.
 func Isolate(s string) string {
 	if s == "" {
 		return ""
 	}
-	return fsi + s + pdi
+	return fsi + lead(s) + s + pdi
 }
 
 // Clean makes hostile text harmless for a line of output: bidi controls and other control characters go, line ends and tabs become blanks,

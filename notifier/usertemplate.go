@@ -46,6 +46,7 @@ var wideVerb = regexp.MustCompile(`%[^a-zA-Z%]*(\d{4,}|\*)`)
 func templateFuncs(tick func() (bool, error)) map[string]any {
 	return map[string]any{
 		"tick": tick, "isolate": Isolate, "upper": strings.ToUpper, "lower": strings.ToLower, "join": strings.Join, "parts": marked, "plain": Plain,
+		"dots": dotted, "direction": Direction,
 		"shorten": func(n int, s string) string { return Shorten(s, min(max(n, 1), maxTemplateFile)) },
 		"printf": func(format string, args ...any) (string, error) {
 			if wideVerb.MatchString(format) {
@@ -237,17 +238,40 @@ func (n *Notifier) useCustom(ch *Channel) {
 		return
 	}
 	ch.Render = func(a *news.Alert, d *news.Delivery) error {
-		headers := maps.Clone(d.Headers)
-		err := guarded(func() error { return custom(a, d) })
-		if err == nil && len(d.Body) > news.MaxDelivery {
-			err = ErrTooLarge
-		}
+		err := tryCustom(custom, a, d)
 		if err == nil {
 			return nil
 		}
 		n.m.template.WithLabelValues(ch.ID).Inc()
 		n.o.Log.Error("template failed, the built-in form is sent", "channel", ch.ID, "alert", a.ID, "err", err)
-		d.Subject, d.Headers, d.Body = "", headers, nil
 		return builtin(a, d)
 	}
+}
+
+// tryCustom leaves d as it was when the templates fail.
+func tryCustom(custom func(*news.Alert, *news.Delivery) error, a *news.Alert, d *news.Delivery) error {
+	headers := maps.Clone(d.Headers)
+	err := guarded(func() error { return custom(a, d) })
+	if err == nil && len(d.Body) > news.MaxDelivery {
+		err = ErrTooLarge
+	}
+	if err != nil {
+		d.Subject, d.Headers, d.Body = "", headers, nil
+	}
+	return err
+}
+
+// Rehearse fills d with what the channel would send for alerts, more than one as a digest, and sends nothing. When the operator's own templates
+// fail template says why, and d holds the built-in form, as it would be sent.
+func Rehearse(ch *Channel, alerts []news.Alert, d *news.Delivery) (template, err error) {
+	if len(alerts) > 1 {
+		d.Reason, d.Story = news.SendDigest, ""
+		return nil, renderDigest(ch, alerts, d)
+	}
+	if ch.Custom != nil {
+		if template = tryCustom(ch.Custom, &alerts[0], d); template == nil {
+			return nil, nil
+		}
+	}
+	return template, ch.Render(&alerts[0], d)
 }

@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"encoding/base64"
 	"flag"
+	"fmt"
 	"io"
 	"mime"
 	"mime/multipart"
 	"mime/quotedprintable"
 	"net/mail"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -66,43 +65,45 @@ func maker0(t testing.TB, yaml string) *maker {
 	return m
 }
 
-// TestGoldenMails shows the decoded parts of each mail, so that a change of wording can be read in a difference.
+// TestGoldenMails shows the decoded parts of each mail, so that a change of wording can be read in a difference: all headers and texts in
+// mails.txt, all pages in mails.html, their common head once.
 func TestGoldenMails(t *testing.T) {
 	m := maker0(t, plain)
+	var texts, pages bytes.Buffer
+	add := func(name string, d *news.Delivery) {
+		lines(t, d.Body)
+		head, text, html := open(t, d.Body)
+		fmt.Fprintf(&texts, "==== %s\n%s\n%s\n", name, head, text)
+		top, body, ok := strings.Cut(html, "<body>")
+		if pages.Len() == 0 {
+			pages.WriteString(top)
+		}
+		if html != "" && !ok {
+			t.Errorf("%s: the page has no body", name)
+		}
+		fmt.Fprintf(&pages, "\n<!-- ==== %s -->%s", name, body)
+	}
 	for _, s := range notifiertest.Samples() {
-		t.Run(s.Name, func(t *testing.T) {
-			d := delivery(t, m.render, &s.Alert, "analyst@example.net")
-			head, text, html := open(t, d.Body)
-			golden(t, s.Name+".txt", head+"\n"+text)
-			golden(t, s.Name+".html", html)
-			again := delivery(t, m.render, &s.Alert, "analyst@example.net")
-			if !bytes.Equal(d.Body, again.Body) {
-				t.Error("the same alert gave other bytes the second time")
-			}
-			lines(t, d.Body)
-		})
-	}
-}
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
+		d, again := delivery(t, m.render, &s.Alert, "analyst@example.net"), delivery(t, m.render, &s.Alert, "analyst@example.net")
+		if !bytes.Equal(d.Body, again.Body) {
+			t.Errorf("%s: the same alert gave other bytes the second time", s.Name)
 		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
+		add(s.Name, d)
 	}
-	want, err := os.ReadFile(path)
-	if err != nil {
+	first := notifiertest.Samples()[0].Alert
+	d := delivery(t, func(*news.Alert, *news.Delivery) error { return nil }, &first, "analyst@example.net")
+	d.Story, d.Watchlist, d.Reason = "", "", news.SendDigest
+	if err := m.digest(notifiertest.Entries(), d); err != nil {
 		t.Fatal(err)
 	}
-	if got != string(want) {
-		t.Errorf("%s differs from what is rendered now (write it anew with -update and read the difference):\n%s", path, got)
+	add("digest", d)
+	d.Subject = "[high] Corridor security: BLA claims attack"
+	if err := m.short(d); err != nil {
+		t.Fatal(err)
 	}
+	add("short", d)
+	notifiertest.Compare(t, "testdata/mails.txt", texts.Bytes(), *update)
+	notifiertest.Compare(t, "testdata/mails.html", pages.Bytes(), *update)
 }
 
 // open decodes a mail as a mail program does: its headers in readable form, its text, its page.

@@ -70,8 +70,20 @@ func newMaker(c *Config) (*maker, error) {
 	return m, nil
 }
 
+// page is what the templates see.
+func (m *maker) page(a *news.Alert, d *news.Delivery) *notifier.Page {
+	return &notifier.Page{View: notifier.NewView(a, m.loc), Route: notifier.Clean(d.Route), Feedback: notifier.FeedbackLinks(d), Leave: m.leaveLink(d)}
+}
+
+func (m *maker) leaveLink(d *news.Delivery) string {
+	if m.leave == nil {
+		return ""
+	}
+	return m.leave.link(m.leaveURL, d.Recipient, d.Watchlist)
+}
+
 func (m *maker) render(a *news.Alert, d *news.Delivery) error {
-	p := notifier.Page{View: notifier.NewView(a, m.loc), Route: notifier.Clean(d.Route), Feedback: notifier.FeedbackLinks(d)}
+	p := m.page(a, d)
 	d.Subject = subject(p.View)
 	text, err := p.Text()
 	if err != nil {
@@ -86,7 +98,7 @@ func (m *maker) render(a *news.Alert, d *news.Delivery) error {
 
 // custom is render with the operator's templates.
 func (m *maker) custom(a *news.Alert, d *news.Delivery) error {
-	p := &notifier.Page{View: notifier.NewView(a, m.loc), Route: notifier.Clean(d.Route), Feedback: notifier.FeedbackLinks(d)}
+	p := m.page(a, d)
 	var err error
 	if d.Subject, err = m.own.Subject(p, subject(p.View)); err != nil {
 		return err
@@ -106,12 +118,16 @@ func (m *maker) custom(a *news.Alert, d *news.Delivery) error {
 // digest is one mail for many alerts. It is a thread of its own.
 func (m *maker) digest(entries []news.Alert, d *news.Delivery) error {
 	v := notifier.NewDigestView(entries, d, m.loc)
+	v.Leave = m.leaveLink(d)
 	d.Subject = notifier.Shorten(strings.Join(strings.Fields(v.Title), " "), maxSubject)
 	html, err := v.HTML()
 	if err != nil {
 		return err
 	}
 	foot := fmt.Sprintf("\n-- \nSent by Tocsin on route %s. It stands for %d alerts; `tocsin ledger show %s` lists them.\n", notifier.Isolate(v.Route), v.Count, d.ID)
+	if v.Leave != "" {
+		foot += "Leave this list: " + v.Leave + "\n"
+	}
 	return m.fill(d, v.Text()+foot, string(html))
 }
 
@@ -187,8 +203,8 @@ func (m *maker) headers(msg *gomail.Msg, d *news.Delivery) error {
 // leaving adds the ways to leave the list: one click over https (RFC 8058) and a mail (RFC 2369).
 func (m *maker) leaving(h map[gomail.Header]string, d *news.Delivery) {
 	var ways []string
-	if m.leave != nil {
-		ways = append(ways, "<"+m.leave.link(m.leaveURL, d.Recipient, d.Watchlist)+">")
+	if l := m.leaveLink(d); l != "" {
+		ways = append(ways, "<"+l+">")
 		h["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
 	}
 	if m.unsubscribe != "" {

@@ -131,6 +131,9 @@ func TestAtomHasWhatTheStandardAsksFor(t *testing.T) {
 
 func TestChoosing(t *testing.T) {
 	all := alerts()
+	for i := range all {
+		all[i].Watchlist = "corridor-security"
+	}
 	all[0].Watchlist, all[1].Match.Entities[0].ID = "other", "pick"
 	s := serve(t, Config{}, all)
 	for path, want := range map[string]int{

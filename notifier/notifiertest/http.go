@@ -141,26 +141,76 @@ func Secret(t testing.TB, content string) string {
 	return path
 }
 
-// Golden compares what a channel makes of every sample with testdata/<sample>.json; update writes the files anew.
+// Golden compares what a channel makes of every sample, of a digest of them all and of its short form with testdata/golden.json; update writes
+// the file anew. Bodies of several lines of JSON are not accepted.
 func Golden(t *testing.T, ch *notifier.Channel, update bool) {
 	t.Helper()
-	for _, s := range Samples() {
-		var got bytes.Buffer
-		enc := json.NewEncoder(&got)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
+	var got bytes.Buffer
+	enc := json.NewEncoder(&got)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	add := func(name string, d *news.Delivery) {
 		var v any
-		if err := json.Unmarshal(Plan(t, ch, &s.Alert).Body, &v); err != nil {
-			t.Fatalf("%s: the body is not JSON: %v", s.Name, err)
+		if err := json.Unmarshal(d.Body, &v); err != nil {
+			t.Fatalf("%s: the body is not JSON: %v", name, err)
 		}
-		if err := enc.Encode(v); err != nil {
+		sound(t, name, v)
+		if err := enc.Encode(map[string]any{name: v}); err != nil {
 			t.Fatal(err)
 		}
-		compare(t, filepath.Join("testdata", s.Name+".json"), got.Bytes(), update)
+	}
+	for _, s := range Samples() {
+		add(s.Name, Plan(t, ch, &s.Alert))
+	}
+	all, d := Entries(), draft(ch, &Samples()[0].Alert)
+	d.Story, d.Watchlist, d.Reason = "", "", news.SendDigest
+	if ch.RenderDigest != nil {
+		if err := ch.RenderDigest(all, d); err != nil {
+			t.Fatal(err)
+		}
+		add("digest", d)
+	}
+	d = draft(ch, &all[0])
+	d.Subject = "[high] Corridor security: BLA claims attack"
+	if err := ch.Short(d); err != nil {
+		t.Fatal(err)
+	}
+	add("short", d)
+	Compare(t, filepath.Join("testdata", "golden.json"), got.Bytes(), update)
+}
+
+// sound complains when a text anywhere in a body holds control characters, turns the text around it, or is a link that is not of the web.
+func sound(t testing.TB, where string, v any) {
+	switch x := v.(type) {
+	case map[string]any:
+		for k, y := range x {
+			sound(t, where+"."+k, y)
+		}
+	case []any:
+		for _, y := range x {
+			sound(t, where, y)
+		}
+	case string:
+		if strings.Count(x, "\u2068") != strings.Count(x, "\u2069") || strings.ContainsAny(x, "\u202A\u202B\u202C\u202D\u202E\u2066\u2067\x1b\x00\r") {
+			t.Errorf("%s: %q", where, x)
+		}
+		if strings.HasPrefix(strings.ToLower(strings.TrimSpace(x)), "javascript:") {
+			t.Errorf("%s: %q", where, x)
+		}
 	}
 }
 
-func compare(t *testing.T, path string, got []byte, update bool) {
+// Entries are the alerts of all samples, for a digest.
+func Entries() []news.Alert {
+	var all []news.Alert
+	for _, s := range Samples() {
+		all = append(all, s.Alert)
+	}
+	return all
+}
+
+// Compare compares with a golden file; update writes it anew.
+func Compare(t *testing.T, path string, got []byte, update bool) {
 	t.Helper()
 	if update {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

@@ -15,7 +15,8 @@ type Sample struct {
 	Alert news.Alert
 }
 
-// Samples are alerts in eight scripts, one of them an update, and one that is hostile. Texts are invented.
+// Samples are alerts in eight scripts and eleven languages, one that mixes scripts, an update, two about the program itself, a test, and one that
+// is hostile. Texts are invented.
 func Samples() []Sample {
 	return []Sample{
 		sample("latin-en", news.SeverityHigh, "en", "Morning Ledger", "BLA claims attack on convoy near Quetta",
@@ -39,7 +40,13 @@ func Samples() []Sample {
 			"Η εταιρεία ανακοίνωσε δρομολόγια από το λιμάνι Γκουαντάρ προς τον Πειραιά.", "Gwadar Port", "λιμάνι Γκουαντάρ"),
 		sample("thai-th", news.SeverityLow, "th", "ข่าวเช้า", "ท่าเรือกวาดาร์เปิดเส้นทางเดินเรือใหม่",
 			"เจ้าหน้าที่ระบุว่าท่าเรือกวาดาร์จะรองรับเรือสินค้าเพิ่มขึ้นในเดือนหน้า", "Gwadar Port", "ท่าเรือกวาดาร์"),
-		update(),
+		sample("arabic-ps", news.SeverityHigh, "ps", "سهار ورځپاڼه", "په کندهار کې د ترانس افغان اورګاډي پر ټیم برید وشو",
+			"چارواکو وویل چې د ترانس افغان اورګاډي درې کارکوونکي ټپیان شول او لاره تر ماښامه پورې وتړل شوه.", "Trans-Afghan railway", "ترانس افغان اورګاډي"),
+		sample("arabic-ar", news.SeverityMedium, "ar", "صحيفة الصباح", "طالبان تعلن إغلاق معبر تورخم أمام الشاحنات",
+			"قال متحدث إن معبر تورخم سيبقى مغلقًا 48 ساعة، وإن المفاوضات مع إسلام آباد مستمرة.", "Torkham crossing", "معبر تورخم"),
+		sample("mixed-ur", news.SeverityHigh, "ur", "Subh Daily", "CPEC پر حملہ: BLA نے ذمہ داری قبول کر لی، 3 افراد زخمی (ویڈیو)",
+			"CPEC کے تحت بننے والی سڑک M-8 پر BLA کے حملے میں تین افراد زخمی ہوئے، ISPR نے کہا۔", "China-Pakistan Economic Corridor", "CPEC"),
+		update(), health(), heartbeat(), test(),
 		Hostile(),
 	}
 }
@@ -61,7 +68,7 @@ func sample(name string, sev news.Severity, lang, outlet, title, summary, entity
 		for _, a := range aliases {
 			if i := strings.Index(f.Text, a); i >= 0 {
 				m.Mentions = append(m.Mentions, news.Mention{
-					Entity: "entity", Alias: a, Field: f.Name, Start: i, End: i + len(a), Text: a, Why: `alias "` + a + `" in the ` + f.Name,
+					Entity: "entity", Alias: a, Field: f.Name, Start: i, End: i + len(a), Text: a, Why: "named",
 				})
 			}
 		}
@@ -79,6 +86,38 @@ func update() Sample {
 	s.Alert.Revision, s.Alert.Kind = 2, news.KindUpdate
 	s.Alert.New = []string{"rule attack-near-corridor", "severity critical"}
 	s.Alert.Outlets = []string{"Morning Ledger", "Evening Wire"}
+	return s
+}
+
+// health is an alert about the program itself.
+func health() Sample {
+	s := sample("health", news.SeverityHigh, "en", "Tocsin", "Feed Morning Ledger has brought nothing for 26 hours", "It usually brings 40 items a day. The last answer was 503.", "")
+	a := &s.Alert
+	a.Kind, a.Watchlist, a.Match.Watchlist, a.Match.Title, a.Match.Entities, a.Match.Rules = news.KindHealth, "tocsin", "tocsin", "Tocsin itself", nil, nil
+	a.Match.Item.URL, a.Match.Item.Published = "", time.Time{}
+	return s
+}
+
+// heartbeat is the daily word that the watch works.
+func heartbeat() Sample {
+	s := health()
+	s.Name = "heartbeat"
+	a := &s.Alert
+	to := a.At
+	a.Kind, a.Watchlist, a.Match.Watchlist, a.Match.Title, a.Severity, a.Match.Severity = news.KindHeartbeat, "corridor-security", "corridor-security", "Corridor security", news.SeverityInfo, news.SeverityInfo
+	a.Heartbeat = &news.Heartbeat{
+		From: to.Add(-24 * time.Hour), To: to, Zone: "Asia/Karachi", Matches: 7, Alerts: 3, Items: 18431, Newest: to.Add(-2 * time.Minute), Feeds: 212, Live: 209,
+		Dead:    []news.FeedTrouble{{Feed: "f1", Outlet: "روزنامہ صبح", Since: to.Add(-50 * time.Hour), Reason: "404"}},
+		Failing: []news.FeedTrouble{{Feed: "f2", Outlet: "Evening Wire", Since: to.Add(-3 * time.Hour), Reason: "timeout"}}, Revision: "3f2a9c",
+	}
+	a.Match.Item.Title, a.Match.Item.Summary = "7 matches from 209 of 212 live feeds", ""
+	return s
+}
+
+// test is the alert that a person sends to see whether a channel works.
+func test() Sample {
+	s := sample("test", news.SeverityInfo, "en", "Tocsin", "Test alert: this channel works", "", "")
+	s.Alert.Kind, s.Alert.Match.Entities, s.Alert.Match.Rules, s.Alert.Match.Item.URL = news.KindTest, nil, nil, ""
 	return s
 }
 

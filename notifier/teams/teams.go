@@ -114,7 +114,7 @@ func render(a *news.Alert, d *news.Delivery) error {
 	v, text := notifier.NewView(a, nil), limit("text")
 	d.Subject = v.Subject()
 	c := newCard()
-	c.Lang, c.RTL = v.Lang, rightToLeft(v.Lang)
+	c.Lang, c.RTL = v.Lang, notifier.Direction(v.Lang, v.Title()) == "rtl"
 	c.line(run{Text: text.Join(v.Top(), 300, notifier.NoMentions), Weight: "Bolder", Color: color(v.Severity)})
 	c.Body[0].ID = d.ID
 	c.add(runs(v.Headline, run{Size: "Large", Weight: "Bolder"}))
@@ -203,12 +203,6 @@ func color(severity string) string {
 		return "Accent"
 	}
 	return "Default"
-}
-
-// rightToLeft tells whether a language is written from right to left.
-func rightToLeft(lang string) bool {
-	primary, _, _ := strings.Cut(lang, "-")
-	return strings.Contains(" ar bal ckb dv fa he ps sd ug ur yi ", " "+strings.ToLower(primary)+" ") && primary != ""
 }
 
 func fill(d *news.Delivery, c *card) error {

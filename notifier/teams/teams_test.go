@@ -97,14 +97,6 @@ func TestErrorsInsideAnAnswerOf200(t *testing.T) {
 	}
 }
 
-func TestDirection(t *testing.T) {
-	for lang, want := range map[string]bool{"ur": true, "fa-IR": true, "ps": true, "he": true, "AR": true, "en": false, "": false, "hi": false, "s": false} {
-		if rightToLeft(lang) != want {
-			t.Errorf("%q: %v", lang, !want)
-		}
-	}
-}
-
 func TestDigestKeepsLimits(t *testing.T) {
 	_, ch := open(t)
 	body := notifiertest.Digest(t, &ch, 200).Body
