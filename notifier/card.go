@@ -11,9 +11,32 @@ import (
 // Badge is the severity in capitals, for the beginning of a message; "" when none is stated.
 func (v *View) Badge() string { return strings.ToUpper(v.Severity) }
 
+// Lamp is the severity as a coloured disc, for chats that have no other colour.
+func (v *View) Lamp() string { return Lamp(v.Severity) }
+
+// Lamp is a severity as a coloured disc with a blank behind it, "" when none is stated.
+func Lamp(severity string) string {
+	switch severity {
+	case "critical":
+		return "🔴 "
+	case "high":
+		return "🟠 "
+	case "medium":
+		return "🟡 "
+	case "low":
+		return "🔵 "
+	case "info":
+		return "⚪ "
+	}
+	return ""
+}
+
 // Color is the severity as red, green, blue: 0xRRGGBB.
-func (v *View) Color() int {
-	switch v.Severity {
+func (v *View) Color() int { return Color(v.Severity) }
+
+// Color is a severity as red, green, blue: 0xRRGGBB; grey when none is stated.
+func Color(severity string) int {
+	switch severity {
 	case "critical":
 		return 0xB00020
 	case "high":
@@ -89,12 +112,15 @@ func (v *View) Reasons() []string {
 }
 
 // DigestLines names every alert of a digest in one line, the most severe first: severity, headline, beginning of the alert's id. The lines are
-// clean and not isolated.
+// clean and not isolated, but for headlines that run from right to left.
 func DigestLines(entries []news.Alert) []string {
 	out := make([]string, 0, len(entries))
 	for _, a := range bySeverity(entries) {
 		v := NewView(a, nil)
 		s := Shorten(v.Title(), maxDigestLine)
+		if strings.ContainsFunc(s, isRTL) {
+			s = Isolate(s)
+		}
 		if v.Badge() != "" {
 			s = v.Badge() + " " + s
 		}

@@ -3,6 +3,7 @@ package notifier
 import (
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/clipperhouse/uax29/v2/graphemes"
@@ -144,11 +145,44 @@ func mark(room int) string {
 
 // Isolated is Fit between U+2068 and U+2069, which are counted too; the empty text stays empty. s must be clean.
 func (l Limit) Isolated(s string, escape func(string) string) string {
-	front := fsi + lead(s)
-	if s = l.Less(l.Unit.Count(front+pdi)).Fit(s, escape); s == "" {
+	open := IsolateOpen(s)
+	if s = l.Less(l.Unit.Count(open+IsolateEnd)).Fit(s, escape); s == "" {
 		return ""
 	}
-	return front + s + pdi
+	return open + s + IsolateEnd
+}
+
+// Marked is Isolated for a text in parts, with mark on both sides of what was looked for, where the mark can stand: beside a letter or digit.
+func (l Limit) Marked(parts []Part, mark string, escape func(string) string) string {
+	open, all := IsolateOpen(Plain(parts)), strings.Builder{}
+	room := l.Less(l.Unit.Count(open + IsolateEnd))
+	for _, p := range parts {
+		around := ""
+		if p.Mark && solid(p.Text) {
+			around = mark
+		}
+		s := room.Less(2*l.Unit.Count(around)).Fit(p.Text, escape)
+		if s == "" {
+			break
+		}
+		all.WriteString(around + s + around)
+		room = room.Less(l.Unit.Count(around + s + around))
+		if strings.HasSuffix(s, ellipsis) && !strings.HasSuffix(p.Text, ellipsis) {
+			break
+		}
+	}
+	if all.Len() == 0 {
+		return ""
+	}
+	return open + all.String() + IsolateEnd
+}
+
+// solid tells whether a text begins and ends with a letter or digit: the marks of Markdown beside other characters are shown and not read.
+func solid(s string) bool {
+	first, _ := utf8.DecodeRuneInString(s)
+	last, _ := utf8.DecodeLastRuneInString(s)
+	full := func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.Is(unicode.M, r) }
+	return full(first) && full(last)
 }
 
 // NoMentions breaks what chats take for a call to people (@everyone, @here, <!channel>, <@U123>) by a zero width space that nobody sees.

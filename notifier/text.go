@@ -19,8 +19,14 @@ func Isolate(s string) string {
 	if s == "" {
 		return ""
 	}
-	return fsi + lead(s) + s + pdi
+	return IsolateOpen(s) + s + IsolateEnd
 }
+
+// IsolateEnd ends an isolated text.
+const IsolateEnd = pdi
+
+// IsolateOpen is what stands before a text that is isolated, for those who write the text in pieces; plain is the text without markup.
+func IsolateOpen(plain string) string { return fsi + lead(plain) }
 
 // Clean makes hostile text harmless for a line of output: bidi controls and other control characters go, line ends and tabs become blanks,
 // broken UTF-8 becomes U+FFFD. Joiners stay, because Persian and Hindi need them.

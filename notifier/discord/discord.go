@@ -112,9 +112,9 @@ func render(a *news.Alert, d *news.Delivery) error {
 	v := notifier.NewView(a, nil)
 	d.Subject = v.Subject()
 	e := embed{
-		Author:      &author{limit("author").Join(v.Top(), 80, notifier.NoMentions)},
+		Author:      &author{limit("author").Join(v.Top(), 60, notifier.NoMentions)},
 		Title:       limit("title").Isolated(v.Title(), notifier.Markdown),
-		Description: limit("description").Isolated(notifier.Plain(v.Snippets), notifier.Markdown),
+		Description: limit("description").Marked(v.Snippets, "**", notifier.Markdown),
 		Color:       v.Color(), Timestamp: a.Match.Item.Published.UTC(),
 	}
 	if len(v.Link) <= maxLink {
@@ -132,13 +132,14 @@ func digest(entries []news.Alert, d *news.Delivery) error {
 	return fill(d, embed{
 		Title:       limit("title").Isolated(d.Subject, notifier.Markdown),
 		Description: limit("description").Lines("• ", notifier.DigestLines(entries), 400, notifier.Markdown),
-		Footer:      footer{d.ID},
+		Color:       notifier.Color(d.Severity.String()), Footer: footer{d.ID},
 	})
 }
 
 func short(d *news.Delivery) error {
 	return fill(d, embed{
 		Title:  limit("title").Isolated(notifier.Clean(d.Subject), notifier.Markdown),
+		Color:  notifier.Color(d.Severity.String()),
 		Footer: footer{d.ID},
 	})
 }

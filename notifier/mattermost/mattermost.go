@@ -56,13 +56,13 @@ func render(a *news.Alert, d *news.Delivery) error {
 	v, line := notifier.NewView(a, nil), limit("line")
 	d.Subject = v.Subject()
 	parts := []string{
-		line.Join(v.Top(), 400, notifier.Markdown),
+		v.Lamp() + line.Join(v.Top(), 400, notifier.Markdown),
 		"**" + line.Isolated(v.Title(), notifier.Markdown) + "**",
-		line.Isolated(notifier.Plain(v.Snippets), notifier.Markdown),
+		line.Join(v.Facts(), 400, notifier.Markdown),
 		line.Lines("new: ", v.New, 600, notifier.Markdown),
+		line.Marked(v.Snippets, "**", notifier.Markdown),
 		line.Lines("why: ", v.Reasons(), 600, notifier.Markdown),
 		link(v),
-		line.Join(v.Facts(), 400, notifier.Markdown),
 	}
 	parts = slices.DeleteFunc(parts, func(s string) bool { return s == "" })
 	return fill(d, strings.Join(parts, "\n"))

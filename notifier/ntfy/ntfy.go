@@ -118,8 +118,8 @@ func render(a *news.Alert, d *news.Delivery) error {
 		m.Click = v.Link
 	}
 	parts := []string{
-		line.Join(v.Top(), 150, nil), line.Isolated(notifier.Plain(v.Snippets), nil), line.Lines("new: ", v.New, 250, nil),
-		line.Lines("why: ", v.Reasons(), 250, nil), line.Join(v.Facts(), 140, nil), line.Fit(v.Host, nil), d.ID,
+		line.Join(v.Top(), 140, nil), line.Join(v.Facts(), 140, nil), line.Lines("new: ", v.New, 250, nil), line.Isolated(notifier.Plain(v.Snippets), nil),
+		line.Lines("why: ", v.Reasons(), 250, nil), line.Fit(v.Host, nil), d.ID,
 	}
 	m.Message = strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), "\n")
 	return fill(d, m)

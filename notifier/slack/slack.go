@@ -66,14 +66,14 @@ func render(a *news.Alert, d *news.Delivery) error {
 	m.Blocks = append(m.Blocks, block{
 		Type: "header", ID: limit("block_id").Fit(d.ID, nil), Text: &text{"plain_text", limit("header").Isolated(v.Title(), notifier.NoMentions)},
 	})
-	m.context(v.Top())
-	m.section(limit("section").Isolated(notifier.Plain(v.Snippets), notifier.NoMentions))
+	m.context(v.Lamp(), v.Top())
+	m.context("", v.Facts())
 	m.section(limit("section").Lines("new: ", v.New, 600, notifier.NoMentions))
+	m.section(limit("section").Isolated(notifier.Plain(v.Snippets), notifier.NoMentions))
 	m.section(limit("section").Lines("why: ", v.Reasons(), 600, notifier.NoMentions))
 	if l := link(v.Link, v.Host); l != "" {
 		m.Blocks = append(m.Blocks, block{Type: "section", Text: &text{"mrkdwn", l}})
 	}
-	m.context(v.Facts())
 	return m.fill(d)
 }
 
@@ -100,9 +100,9 @@ func (m *message) section(s string) {
 	}
 }
 
-func (m *message) context(words []string) {
+func (m *message) context(lamp string, words []string) {
 	if len(words) > 0 {
-		m.Blocks = append(m.Blocks, block{Type: "context", Elements: []text{{"plain_text", limit("context").Join(words, 400, notifier.NoMentions)}}})
+		m.Blocks = append(m.Blocks, block{Type: "context", Elements: []text{{"plain_text", lamp + limit("context").Join(words, 400, notifier.NoMentions)}}})
 	}
 }
 

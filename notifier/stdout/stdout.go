@@ -127,7 +127,7 @@ func (p painter) parts(parts []notifier.Part, code string) string {
 			b.WriteString(p.paint(code, x.Text))
 		}
 	}
-	return notifier.Isolate(b.String())
+	return notifier.IsolateOpen(notifier.Plain(parts)) + b.String() + notifier.IsolateEnd
 }
 
 func (p painter) render(a *news.Alert, d *news.Delivery) error {

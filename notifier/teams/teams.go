@@ -71,7 +71,6 @@ type card struct {
 	Type    string    `json:"type"`
 	Version string    `json:"version"`
 	Lang    string    `json:"lang,omitempty"`
-	RTL     bool      `json:"rtl,omitempty"`
 	MSTeams width     `json:"msteams"`
 	Body    []element `json:"body"`
 	Actions []action  `json:"actions,omitempty"`
@@ -81,12 +80,14 @@ type width struct {
 	Width string `json:"width"`
 }
 
-// element is a RichTextBlock: its runs know no Markdown.
+// element is a RichTextBlock, whose runs know no Markdown, or a Container that turns those in it from right to left.
 type element struct {
-	Type    string `json:"type"`
-	ID      string `json:"id,omitempty"`
-	Spacing string `json:"spacing,omitempty"`
-	Inlines []run  `json:"inlines"`
+	Type    string    `json:"type"`
+	ID      string    `json:"id,omitempty"`
+	Spacing string    `json:"spacing,omitempty"`
+	RTL     bool      `json:"rtl,omitempty"`
+	Items   []element `json:"items,omitempty"`
+	Inlines []run     `json:"inlines,omitempty"`
 }
 
 type run struct {
@@ -114,18 +115,18 @@ func render(a *news.Alert, d *news.Delivery) error {
 	v, text := notifier.NewView(a, nil), limit("text")
 	d.Subject = v.Subject()
 	c := newCard()
-	c.Lang, c.RTL = v.Lang, notifier.Direction(v.Lang, v.Title()) == "rtl"
+	c.Lang = v.Lang
 	c.line(run{Text: text.Join(v.Top(), 300, notifier.NoMentions), Weight: "Bolder", Color: color(v.Severity)})
 	c.Body[0].ID = d.ID
-	c.add(runs(v.Headline, run{Size: "Large", Weight: "Bolder"}))
-	c.add(runs(v.Snippets, run{}))
+	c.turn(v.Dir(), runs(v.Headline, run{Size: "Large", Weight: "Bolder"}))
+	c.line(run{Text: text.Join(v.Facts(), 300, notifier.NoMentions), Subtle: true})
 	for _, f := range v.New {
 		c.line(run{Text: "new: " + text.Isolated(f, notifier.NoMentions)})
 	}
+	c.turn(v.SnippetDir(), runs(v.Snippets, run{}))
 	for _, w := range v.Reasons() {
 		c.line(run{Text: "why: " + text.Isolated(w, notifier.NoMentions), Subtle: true})
 	}
-	c.line(run{Text: text.Join(v.Facts(), 300, notifier.NoMentions), Subtle: true})
 	if v.Link != "" && len(v.Link) <= maxLink {
 		c.Actions = []action{{"Action.OpenUrl", text.Less(20).Fit(v.Host, notifier.NoMentions), v.Link}}
 	}
@@ -167,6 +168,15 @@ func newCard() *card {
 func (c *card) add(rs []run) {
 	if len(rs) > 0 {
 		c.Body = append(c.Body, element{Type: "RichTextBlock", Inlines: rs})
+	}
+}
+
+// turn adds text that runs in a direction.
+func (c *card) turn(dir string, rs []run) {
+	at := len(c.Body)
+	c.add(rs)
+	if dir == "rtl" && len(rs) > 0 {
+		c.Body[at] = element{Type: "Container", RTL: true, Items: []element{c.Body[at]}}
 	}
 }
 

@@ -183,44 +183,56 @@ func (m *message) style(kind, s, url string) {
 	m.Text += s
 }
 
-// parts adds a text whose sought words are bold, all together within one line's limit.
-func (m *message) parts(parts []notifier.Part) {
-	l := limit("line").Less(2)
-	m.add("\u2068")
+// parts adds a text whose sought words look like mark, all together within one line's limit.
+func (m *message) parts(parts []notifier.Part, mark string) {
+	open := notifier.IsolateOpen(notifier.Plain(parts))
+	l := limit("line").Less(notifier.UTF16.Count(open + notifier.IsolateEnd))
+	m.add(open)
 	for _, p := range parts {
 		s := l.Fit(p.Text, notifier.NoMentions)
 		l = l.Less(l.Unit.Count(s))
 		if p.Mark {
-			m.style("bold", s, "")
+			m.style(mark, s, "")
 			continue
 		}
 		m.add(s)
 	}
-	m.add("\u2069\n")
+	m.add(notifier.IsolateEnd)
+}
+
+// title adds the headline, bold, with the sought words underlined.
+func (m *message) title(parts []notifier.Part) {
+	from, at := notifier.UTF16.Count(m.Text), len(m.Entities)
+	m.Entities = append(m.Entities, entity{Type: "bold", Offset: from})
+	m.parts(parts, "underline")
+	m.Entities[at].Length = notifier.UTF16.Count(m.Text) - from
+	m.add("\n")
 }
 
 func (k *maker) render(a *news.Alert, d *news.Delivery) error {
 	v, line := notifier.NewView(a, nil), limit("line")
 	d.Subject = v.Subject()
 	m := k.open(a.Severity)
-	m.style("bold", line.Join(v.Top(), 150, notifier.NoMentions), "")
-	m.add("\n")
-	m.style("bold", line.Isolated(v.Title(), notifier.NoMentions), "")
-	m.add("\n")
+	m.add(v.Lamp() + line.Join(v.Top(), 140, notifier.NoMentions) + "\n")
+	m.title(v.Headline)
+	m.add(line.Join(v.Facts(), 140, notifier.NoMentions) + "\n\n")
+	m.paragraph(line.Lines("new: ", v.New, 300, notifier.NoMentions))
 	if len(v.Snippets) > 0 {
-		m.parts(v.Snippets)
+		m.parts(v.Snippets, "bold")
+		m.add("\n\n")
 	}
-	for _, s := range []string{line.Lines("new: ", v.New, 300, notifier.NoMentions), line.Lines("why: ", v.Reasons(), 300, notifier.NoMentions)} {
-		if s != "" {
-			m.add(s + "\n")
-		}
-	}
+	m.paragraph(line.Lines("why: ", v.Reasons(), 300, notifier.NoMentions))
 	if v.Link != "" && len(v.Link) <= maxLink {
 		m.style("text_link", line.Fit(v.Host, notifier.NoMentions), v.Link)
 		m.add("\n")
 	}
-	m.add(line.Join(v.Facts(), 140, notifier.NoMentions) + "\n")
 	return m.fill(d)
+}
+
+func (m *message) paragraph(s string) {
+	if s != "" {
+		m.add(s + "\n\n")
+	}
 }
 
 // digest names as many alerts as a message holds, the most severe first; the ledger names them all.

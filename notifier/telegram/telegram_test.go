@@ -68,20 +68,25 @@ func decode(t testing.TB, a *news.Alert) message {
 	return m
 }
 
-// entities checks that every entity lies on whole letters of the text and that they do not overlap.
+// entities checks that every entity lies on whole letters of the text, and that one which begins inside another ends there too and looks
+// otherwise.
 func entities(t testing.TB, m message) {
 	t.Helper()
-	units, at := utf16.Encode([]rune(m.Text)), 0
+	units := utf16.Encode([]rune(m.Text))
+	last := entity{}
 	for _, e := range m.Entities {
-		if e.Offset < at || e.Length <= 0 || e.Offset+e.Length > len(units) {
-			t.Fatalf("entity %+v does not lie in %d units after %d", e, len(units), at)
+		end, outer := e.Offset+e.Length, last.Offset+last.Length
+		if e.Offset < last.Offset || e.Length <= 0 || end > len(units) || e.Offset < outer && (end > outer || e.Type == last.Type) {
+			t.Fatalf("entity %+v does not lie in %d units within or after %+v", e, len(units), last)
 		}
-		at = e.Offset + e.Length
-		if s := string(utf16.Decode(units[e.Offset:at])); strings.Contains(s, "\uFFFD") {
+		if e.Offset >= outer {
+			last = e
+		}
+		if s := string(utf16.Decode(units[e.Offset:end])); strings.Contains(s, "\uFFFD") {
 			t.Errorf("entity %+v tears a letter: %q", e, s)
 		}
 	}
-	last := m.Entities[len(m.Entities)-1]
+	last = m.Entities[len(m.Entities)-1]
 	if got := string(utf16.Decode(units[last.Offset:])); last.Type != "code" || len(got) != 26 {
 		t.Errorf("the last entity is %+v over %q, the delivery's id is expected", last, got)
 	}
@@ -106,7 +111,7 @@ func TestNobodyIsCalled(t *testing.T) {
 	m := decode(t, notifiertest.Caller())
 	notifiertest.Calls(t, m.Text)
 	for _, e := range m.Entities {
-		if e.Type != "bold" && e.Type != "text_link" && e.Type != "code" {
+		if e.Type != "bold" && e.Type != "underline" && e.Type != "text_link" && e.Type != "code" {
 			t.Errorf("entity %+v", e)
 		}
 	}
