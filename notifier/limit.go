@@ -58,7 +58,8 @@ var limits = []Limit{
 	{"mattermost", "text", 16383, Characters},
 	{"mattermost", "line", 2000, Characters}, // ours, so that ten lines fit the text
 	{"teams", "payload", 28 << 10, Bytes},
-	{"teams", "text", 1500, Bytes}, // ours, so that all texts fit the payload
+	{"teams", "text", 1500, Bytes},  // ours, so that all texts fit the payload
+	{"teams", "news", 10000, Bytes}, // ours, of news about the program itself
 	{"discord", "content", 2000, UTF16},
 	{"discord", "author", 256, UTF16},
 	{"discord", "title", 256, UTF16},
@@ -67,10 +68,12 @@ var limits = []Limit{
 	{"discord", "footer", 512, UTF16}, // the service takes 2,048
 	{"discord", "embed", 6000, UTF16},
 	{"telegram", "text", 4096, UTF16},
-	{"telegram", "line", 600, UTF16}, // ours
+	{"telegram", "line", 600, UTF16},  // ours
+	{"telegram", "news", 2400, UTF16}, // ours, of news about the program itself
 	{"ntfy", "message", 4096, Bytes},
 	{"ntfy", "title", 250, Bytes}, // ours: a phone shows less
 	{"ntfy", "line", 600, Bytes},  // ours
+	{"ntfy", "text", 2400, Bytes}, // ours, of news about the program itself
 	{"pagerduty", "summary", 1024, UTF16},
 	{"pagerduty", "dedup_key", 255, Characters},
 	{"pagerduty", "text", 2000, UTF16}, // ours
@@ -175,6 +178,14 @@ func (l Limit) Marked(parts []Part, mark string, escape func(string) string) str
 		return ""
 	}
 	return open + all.String() + IsolateEnd
+}
+
+// Body is the text of an alert: what was found with its surroundings, or the lines of news about the program itself, one under the other.
+func (l Limit) Body(v *View, mark string, escape func(string) string) string {
+	if len(v.Lines) > 0 {
+		return l.Lines("", v.Lines, l.Max, escape)
+	}
+	return l.Marked(v.Snippets, mark, escape)
 }
 
 // solid tells whether a text begins and ends with a letter or digit: the marks of Markdown beside other characters are shown and not read.

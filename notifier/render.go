@@ -96,6 +96,7 @@ func (v *View) self(a *news.Alert) {
 	default:
 		return
 	}
+	v.Language = "" // the program's own
 	all := strings.Join(v.Lines, " ")
 	v.Snippets = parts(all, nil, 0, letters(all, 0, maxSelf))
 }

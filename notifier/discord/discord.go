@@ -114,7 +114,7 @@ func render(a *news.Alert, d *news.Delivery) error {
 	e := embed{
 		Author:      &author{limit("author").Join(v.Top(), 60, notifier.NoMentions)},
 		Title:       limit("title").Isolated(v.Title(), notifier.Markdown),
-		Description: limit("description").Marked(v.Snippets, "**", notifier.Markdown),
+		Description: limit("description").Body(v, "**", notifier.Markdown),
 		Color:       v.Color(), Timestamp: a.Match.Item.Published.UTC(),
 	}
 	if len(v.Link) <= maxLink {

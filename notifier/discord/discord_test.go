@@ -67,6 +67,7 @@ func decode(t testing.TB, a *news.Alert) message {
 }
 
 func TestLimits(t *testing.T) {
+	notifiertest.Whole(t, limit("description"), decode(t, notifiertest.HugeHeartbeat()).Embeds[0].Description)
 	e := decode(t, notifiertest.Huge()).Embeds[0]
 	texts := map[string]string{"author": e.Author.Name, "title": e.Title, "description": e.Description, "footer": e.Footer.Text}
 	all := ""

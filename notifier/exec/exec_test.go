@@ -3,6 +3,7 @@ package exec
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,6 +57,13 @@ func received(t testing.TB, dir string) (out []notifiertest.Received) {
 		}
 	}
 	return out
+}
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func TestGolden(t *testing.T) {
+	ch := open(t, "/bin/true")
+	notifiertest.Golden(t, &ch, *update)
 }
 
 func TestSuite(t *testing.T) {

@@ -3,6 +3,7 @@ package feed
 import (
 	"encoding/json"
 	"encoding/xml"
+	"flag"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -42,6 +43,17 @@ func serve(t testing.TB, c Config, all []news.Alert) *httptest.Server {
 	s := httptest.NewServer(f)
 	t.Cleanup(s.Close)
 	return s
+}
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func TestGolden(t *testing.T) {
+	s := serve(t, Config{}, alerts())
+	for _, name := range []string{"alerts.atom", "alerts.rss", "alerts.json"} {
+		_, body := get(t, s, "/"+name)
+		body = strings.ReplaceAll(strings.ReplaceAll(body, s.URL, "https://tocsin.example"), "><", ">\n<")
+		notifiertest.Compare(t, "testdata/"+name, []byte(body), *update)
+	}
 }
 
 func get(t testing.TB, s *httptest.Server, path string, header ...string) (*http.Response, string) {

@@ -3,6 +3,7 @@ package file
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,8 @@ import (
 	"tocsin/notifier"
 	"tocsin/notifier/notifiertest"
 )
+
+var update = flag.Bool("update", false, "write the golden files anew")
 
 func channel(t testing.TB, path string) notifier.Channel {
 	t.Helper()
@@ -44,6 +47,11 @@ func read(t testing.TB, path string) (out []notifiertest.Received) {
 		}
 	}
 	return out
+}
+
+func TestGolden(t *testing.T) {
+	ch := channel(t, filepath.Join(t.TempDir(), "alerts.jsonl"))
+	notifiertest.Golden(t, &ch, *update)
 }
 
 func TestSuite(t *testing.T) {

@@ -60,7 +60,7 @@ func render(a *news.Alert, d *news.Delivery) error {
 		"**" + line.Isolated(v.Title(), notifier.Markdown) + "**",
 		line.Join(v.Facts(), 400, notifier.Markdown),
 		line.Lines("new: ", v.New, 600, notifier.Markdown),
-		line.Marked(v.Snippets, "**", notifier.Markdown),
+		line.Body(v, "**", notifier.Markdown),
 		line.Lines("why: ", v.Reasons(), 600, notifier.Markdown),
 		link(v),
 	}

@@ -53,7 +53,10 @@ func text(t testing.TB, a *news.Alert) string {
 	return m.Text
 }
 
-func TestLimits(t *testing.T) { notifiertest.Whole(t, limit("text"), text(t, notifiertest.Huge())) }
+func TestLimits(t *testing.T) {
+	notifiertest.Whole(t, limit("text"), text(t, notifiertest.Huge()))
+	notifiertest.Whole(t, limit("text"), text(t, notifiertest.HugeHeartbeat()))
+}
 
 func TestNobodyIsCalled(t *testing.T) {
 	s := text(t, notifiertest.Caller())

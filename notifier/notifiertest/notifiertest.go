@@ -106,6 +106,9 @@ func renders(t *testing.T, p *Peer) {
 			t.Errorf("%s: got %+v", s.Name, r)
 		}
 	}
+	if d := Plan(t, &p.Channel, HugeHeartbeat()); len(d.Body) > news.MaxDelivery {
+		t.Errorf("a huge heartbeat has %d bytes", len(d.Body))
+	}
 	if got := len(p.Received()); got != len(Samples()) {
 		t.Errorf("the endpoint has %d messages of %d", got, len(Samples()))
 	}

@@ -113,12 +113,16 @@ func limit(field string) notifier.Limit { return notifier.LimitOf("ntfy", field)
 func render(a *news.Alert, d *news.Delivery) error {
 	v, line := notifier.NewView(a, nil), limit("line")
 	d.Subject = v.Subject()
+	body := line
+	if len(v.Lines) > 0 {
+		body = limit("text")
+	}
 	m := message{Title: limit("title").Isolated(v.Title(), nil), Priority: priority(a.Severity), Tags: tags(a.Severity)}
 	if len(v.Link) <= maxLink {
 		m.Click = v.Link
 	}
 	parts := []string{
-		line.Join(v.Top(), 140, nil), line.Join(v.Facts(), 140, nil), line.Lines("new: ", v.New, 250, nil), line.Isolated(notifier.Plain(v.Snippets), nil),
+		line.Join(v.Top(), 140, nil), line.Join(v.Facts(), 140, nil), line.Lines("new: ", v.New, 250, nil), body.Body(v, "", nil),
 		line.Lines("why: ", v.Reasons(), 250, nil), line.Fit(v.Host, nil), d.ID,
 	}
 	m.Message = strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), "\n")

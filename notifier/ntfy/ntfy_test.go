@@ -76,6 +76,7 @@ func decode(t testing.TB, a *news.Alert) message {
 }
 
 func TestLimits(t *testing.T) {
+	notifiertest.Whole(t, limit("message"), decode(t, notifiertest.HugeHeartbeat()).Message)
 	m := decode(t, notifiertest.Huge())
 	notifiertest.Whole(t, limit("message"), m.Message)
 	notifiertest.Whole(t, limit("title"), m.Title)

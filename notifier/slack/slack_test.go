@@ -53,6 +53,11 @@ func decode(t testing.TB, ch notifier.Channel, a *news.Alert) message {
 
 func TestLimits(t *testing.T) {
 	_, ch := open(t)
+	for _, b := range decode(t, ch, notifiertest.HugeHeartbeat()).Blocks {
+		if b.Type == "section" {
+			notifiertest.Whole(t, limit("section"), b.Text.Text)
+		}
+	}
 	m := decode(t, ch, notifiertest.Huge())
 	notifiertest.Whole(t, limit("text"), m.Text)
 	if len(m.Blocks) > limit("blocks").Max || len(m.Blocks) < 6 {

@@ -141,7 +141,10 @@ func (p painter) render(a *news.Alert, d *news.Delivery) error {
 	}
 	line("", p.top(v))
 	line("  ", p.parts(v.Headline, bold))
-	if len(v.Snippets) > 0 {
+	for _, s := range v.Lines {
+		line("  ", notifier.Isolate(s))
+	}
+	if len(v.Lines) == 0 && len(v.Snippets) > 0 {
 		line("  ", p.parts(v.Snippets, ""))
 	}
 	for _, f := range v.New {

@@ -123,7 +123,14 @@ func render(a *news.Alert, d *news.Delivery) error {
 	for _, f := range v.New {
 		c.line(run{Text: "new: " + text.Isolated(f, notifier.NoMentions)})
 	}
-	c.turn(v.SnippetDir(), runs(v.Snippets, run{}))
+	if len(v.Lines) > 0 {
+		for s := range strings.SplitSeq(limit("news").Lines("", v.Lines, text.Max, notifier.NoMentions), "\n") {
+			c.line(run{Text: s})
+		}
+	}
+	if len(v.Lines) == 0 {
+		c.turn(v.SnippetDir(), runs(v.Snippets, run{}))
+	}
 	for _, w := range v.Reasons() {
 		c.line(run{Text: "why: " + text.Isolated(w, notifier.NoMentions), Subtle: true})
 	}

@@ -217,7 +217,9 @@ func (k *maker) render(a *news.Alert, d *news.Delivery) error {
 	m.title(v.Headline)
 	m.add(line.Join(v.Facts(), 140, notifier.NoMentions) + "\n\n")
 	m.paragraph(line.Lines("new: ", v.New, 300, notifier.NoMentions))
-	if len(v.Snippets) > 0 {
+	if len(v.Lines) > 0 {
+		m.paragraph(limit("news").Lines("", v.Lines, 600, notifier.NoMentions))
+	} else if len(v.Snippets) > 0 {
 		m.parts(v.Snippets, "bold")
 		m.add("\n\n")
 	}

@@ -99,6 +99,7 @@ func TestEntitiesOfEverySample(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
+	notifiertest.Whole(t, limit("text"), decode(t, notifiertest.HugeHeartbeat()).Text)
 	m := decode(t, notifiertest.Huge())
 	notifiertest.Whole(t, limit("text"), m.Text)
 	entities(t, m)

@@ -93,6 +93,7 @@ const (
 	maxItems = 10
 	maxList  = 20
 	maxText  = 300
+	maxFact  = 1500 // bytes
 )
 
 func eventType(kind string) string {
@@ -124,7 +125,7 @@ func newEvent(source string, a *news.Alert) Event {
 	e := envelope(source, a.Kind, a.Key(), a.Watchlist, a.At)
 	e.Data = Data{
 		Alert: a.ID, Revision: a.Revision, Kind: a.Kind, Story: a.Story, Watchlist: Named{ID: a.Watchlist, Name: m.Title},
-		Severity: v.Severity, Summary: v.Subject(), New: first(a.New, maxList), Text: first(v.Lines, maxList), Labels: m.Labels, ItemCount: a.Items,
+		Severity: v.Severity, Summary: v.Subject(), New: first(a.New, maxList), Text: lines(v), Labels: m.Labels, ItemCount: a.Items,
 	}
 	if it.ID != "" {
 		e.Data.Items = []Item{{
@@ -141,7 +142,7 @@ func newEvent(source string, a *news.Alert) Event {
 	for _, x := range first(m.Mentions, maxList) {
 		e.Data.Mentions = append(e.Data.Mentions, Mention{x.Entity, text(x.Alias), x.Field, text(x.Text), text(x.Why)})
 	}
-	e.Data.Truncated = len(m.Entities) > maxList || len(m.Rules) > maxList || len(m.Mentions) > maxList || len(a.New) > maxList
+	e.Data.Truncated = len(m.Entities) > maxList || len(m.Rules) > maxList || len(m.Mentions) > maxList || len(a.New) > maxList || len(v.Lines) > maxList
 	return e
 }
 
@@ -162,6 +163,14 @@ func digestEvent(source string, entries []news.Alert, d *news.Delivery) Event {
 		})
 	}
 	return e
+}
+
+// lines are the facts of news about the program itself.
+func lines(v *notifier.View) (out []string) {
+	for _, l := range first(v.Lines, maxList) {
+		out = append(out, notifier.Shorten(l, maxFact))
+	}
+	return out
 }
 
 func first[T any](s []T, n int) []T { return s[:min(len(s), n):min(len(s), n)] }
@@ -186,11 +195,11 @@ func encode(e Event) ([]byte, error) {
 			d.Items, d.Truncated = first(d.Items, len(d.Items)/2), true
 			continue
 		}
-		if len(d.Labels)+len(d.Mentions)+len(d.Rules)+len(d.Entities)+len(d.New) == 0 {
+		if len(d.Labels)+len(d.Mentions)+len(d.Rules)+len(d.Entities)+len(d.New)+len(d.Text) == 0 {
 			return nil, fmt.Errorf("write event: %d bytes, the limit is %d", len(b), maxBody)
 		}
 		d.Labels, d.Truncated = nil, true
 		d.Mentions, d.Rules = first(d.Mentions, len(d.Mentions)/2), first(d.Rules, len(d.Rules)/2)
-		d.Entities, d.New = first(d.Entities, len(d.Entities)/2), first(d.New, len(d.New)/2)
+		d.Entities, d.New, d.Text = first(d.Entities, len(d.Entities)/2), first(d.New, len(d.New)/2), first(d.Text, len(d.Text)/2)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
+	"flag"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -122,6 +123,16 @@ func start(t *testing.T) (*receiver, *httptest.Server) {
 	s := httptest.NewTLSServer(r)
 	t.Cleanup(func() { close(r.stop); s.Close() })
 	return r, s
+}
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func TestGolden(t *testing.T) {
+	ch, err := New(config(t, "url: https://hooks.example.org/x\n"), Options{ID: "hook", Client: &http.Client{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	notifiertest.Golden(t, &ch, *update)
 }
 
 const secretPath = "/hooks/T0KENCANARY"
