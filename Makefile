@@ -4,7 +4,7 @@ FUZZTIME ?= 5s
 BENCH    ?= .
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
-.PHONY: help build test race vet fmt lint fuzz bench e2e soak image ci clean
+.PHONY: help build test race vet fmt lint fuzz bench peers e2e soak image ci clean
 
 help:
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1	/p' Makefile
@@ -34,6 +34,9 @@ fuzz: ## every fuzz target for FUZZTIME each
 bench: ## benchmarks whose name matches BENCH; TOCSIN_DATA=folder brings the data ones in
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 	@if [ -n "$$TOCSIN_DATA" ] && /usr/bin/python3 -c 'import feedparser' 2>/dev/null; then /usr/bin/python3 fetcher/testdata/feedparser_bench.py; fi
+
+peers: ## against aiosmtpd, dkimpy, openssl and Alertmanager of Debian
+	.ci/peers
 
 e2e: ## the program against its simulated newsroom
 	go run ./cmd/tocsin demo --for 45s

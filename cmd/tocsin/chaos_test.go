@@ -218,7 +218,7 @@ func TestChaos(t *testing.T) {
 		p.kill()
 		p = start(t, config, addr)
 	}
-	for end := time.Now().Add(4*span + 2*time.Minute); ; time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(10*span + 2*time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		if s, ok := identity(addr); ok && s["pending"] == 0 && s["accepted"] >= len(hooks)*mentions {
 			break
 		}

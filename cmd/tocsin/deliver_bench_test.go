@@ -1,69 +1,23 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"tocsin/news"
 )
 
-// benchInstance is an opened instance that sends every alert to two webhooks; its stages are for the benchmark to run.
-func benchInstance(b *testing.B, hooks ...string) *instance {
-	b.Helper()
-	dir := b.TempDir()
-	write(b, dir, "feeds.yaml", "feeds: []\n")
-	write(b, dir, "lists/a.yaml", "id: a\ntitle: A\nentities:\n  - id: front\n    name: Front\n    aliases:\n      en: [Xylophone Front]\n")
-	text := fmt.Sprintf("data_dir: data\nhttp: {listen: %q}\nfetcher: {feeds: [feeds.yaml], allow_networks: [127.0.0.1]}\nmatcher: {watchlists: lists}\nchannels:\n", freeAddr(b))
-	for i, h := range hooks {
-		text += fmt.Sprintf("  - {id: hook%d, webhook: {url: %q, allow_http: true, concurrency: 8}}\n", i, h)
+// hooksYAML configures webhooks at the given addresses.
+func hooksYAML(urls ...string) string {
+	text := "channels:\n"
+	for i, u := range urls {
+		text += fmt.Sprintf("  - {id: hook%d, webhook: {url: %q, allow_http: true, concurrency: 8}}\n", i, u)
 	}
-	cfg, faults := loadConfig(write(b, dir, "tocsin.yaml", text))
-	if err := faults.Err(); err != nil {
-		b.Fatal(err)
-	}
-	in, err := open(b.Context(), cfg, roles{notifier: true}, slog.New(slog.DiscardHandler), std{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		if err := in.bus.Close(context.Background()); err != nil {
-			b.Error(err)
-		}
-		_ = in.listen.Close() // nothing was served on it
-	})
-	return in
-}
-
-// run runs the named stages until stop is called.
-func (in *instance) runStages(b *testing.B, names ...string) (stop func()) {
-	ctx, cancel := context.WithCancel(b.Context())
-	var wg sync.WaitGroup
-	for _, s := range in.pipeline() {
-		if slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(s.name, n) }) {
-			wg.Go(func() {
-				if err := s.run(ctx); err != nil {
-					b.Error(s.name, err)
-				}
-			})
-		}
-	}
-	return func() { cancel(); wg.Wait() }
-}
-
-func benchAlert(i int) news.Alert {
-	a := testAlert(time.Now().UTC())
-	a.Kind = news.KindFirst
-	a.ID, a.Story, a.Revision, a.At = fmt.Sprintf("alert%07d", i), fmt.Sprintf("story%07d", i), 1, time.Now().UTC()
-	return a
+	return text
 }
 
 // BenchmarkAlertsIntoOutbox measures how many alerts a second are routed, rendered and stored in OUTBOX for two channels, each with its ledger
@@ -71,12 +25,12 @@ func benchAlert(i int) news.Alert {
 func BenchmarkAlertsIntoOutbox(b *testing.B) {
 	const n = 5000
 	for b.Loop() {
-		in := benchInstance(b, "http://127.0.0.1:1/a", "http://127.0.0.1:1/b")
+		in := openInstance(b, b.TempDir(), hooksYAML("http://127.0.0.1:1/a", "http://127.0.0.1:1/b"))
 		var wg sync.WaitGroup
 		for w := range 64 {
 			wg.Go(func() {
 				for i := w; i < n; i += 64 {
-					if _, err := in.bus.PublishAlert(b.Context(), benchAlert(i)); err != nil {
+					if _, err := in.bus.PublishAlert(b.Context(), newsAlert(i)); err != nil {
 						b.Error(err)
 					}
 				}
@@ -111,17 +65,15 @@ func BenchmarkAlertToWebhook(b *testing.B) {
 	}))
 	defer srv.Close()
 	for b.Loop() {
-		in := benchInstance(b, srv.URL)
+		in := openInstance(b, b.TempDir(), hooksYAML(srv.URL))
 		stop := in.runStages(b, "router", "channel")
 		const n = 500
 		for i := range n {
-			a := benchAlert(i)
+			a := newsAlert(i)
 			mu.Lock()
 			began[a.ID] = time.Now()
 			mu.Unlock()
-			if _, err := in.bus.PublishAlert(b.Context(), a); err != nil {
-				b.Fatal(err)
-			}
+			in.publish(b, a)
 			time.Sleep(20 * time.Millisecond)
 		}
 		waitFor(b, time.Minute, "all at the receiver", func() bool { mu.Lock(); defer mu.Unlock(); return len(times) >= n })
