@@ -79,7 +79,10 @@ func NewPost(o PostOptions) (*Post, error) {
 		o.Now = time.Now
 	}
 	p := &Post{o: o, secrets: append([]string(nil), o.Secrets...)}
-	for _, v := range o.Header {
+	for k, v := range o.Header {
+		if strings.ContainsAny(v, "\r\n\x00") {
+			return nil, fmt.Errorf("the value for header %s holds a line break: a secret stands on one line", k)
+		}
 		_, bare, _ := strings.Cut(v, " ")
 		p.secrets = append(p.secrets, v, bare)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	text "text/template"
@@ -72,7 +73,7 @@ func ReadTemplates(f TemplateFiles) (*UserTemplates, error) {
 			}
 			continue
 		}
-		t, err := text.New("user").Option("missingkey=error").Funcs(never).Parse(s)
+		t, err := text.New(filepath.Base(x.file.Value)).Option("missingkey=error").Funcs(never).Parse(s)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", x.file.Pos, err)
 		}
@@ -85,7 +86,7 @@ func ReadTemplates(f TemplateFiles) (*UserTemplates, error) {
 	if err != nil || s == "" {
 		return u, err
 	}
-	if u.page, err = html.New("user").Option("missingkey=error").Funcs(never).Parse(s); err != nil {
+	if u.page, err = html.New(filepath.Base(f.HTML.Value)).Option("missingkey=error").Funcs(never).Parse(s); err != nil {
 		return nil, fmt.Errorf("%s: %w", f.HTML.Pos, err)
 	}
 	for _, each := range u.page.Templates() {

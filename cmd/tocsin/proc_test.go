@@ -44,9 +44,16 @@ func (p *proc) output() string {
 // start runs `tocsin run --config FILE` and kills it when the test ends.
 func start(t testing.TB, config, addr string, extra ...string) *proc {
 	t.Helper()
+	return launch(t, config, addr, nil, extra...)
+}
+
+// launch is start with further environment variables, as NAME=value.
+func launch(t testing.TB, config, addr string, env []string, extra ...string) *proc {
+	t.Helper()
 	p := &proc{t: t, config: config, addr: addr, done: make(chan struct{})}
 	p.cmd = exec.Command("tocsin", append([]string{"run", "--config", config}, extra...)...)
 	p.cmd.Stdout, p.cmd.Stderr = p, p
+	p.cmd.Env = append(os.Environ(), env...)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
