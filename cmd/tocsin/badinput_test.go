@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/emersion/go-smtp"
-
 	"tocsin/cmd/tocsin/newsroom"
 )
 
@@ -64,9 +62,9 @@ func TestBadEndpointsAreToldAndKept(t *testing.T) {
 	w.SetMailFault(func(_, to string) error {
 		switch {
 		case strings.HasPrefix(to, "full@"):
-			return &smtp.SMTPError{Code: 552, EnhancedCode: smtp.EnhancedCode{5, 2, 2}, Message: "Mailbox full"}
+			return newsroom.MailRefusal(552, [3]int{5, 2, 2}, "Mailbox full")
 		case strings.HasPrefix(to, "nobody@"):
-			return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "No such user"}
+			return newsroom.MailRefusal(550, [3]int{5, 1, 1}, "No such user")
 		}
 		return nil
 	})

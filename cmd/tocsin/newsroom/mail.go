@@ -91,6 +91,11 @@ func (w *World) SetMailFault(f func(from, to string) error) {
 	w.mail.fault = f
 }
 
+// MailRefusal is the answer of a mail server, as for SetMailFault: its code, its enhanced code (RFC 3463) and its words.
+func MailRefusal(code int, enhanced [3]int, words string) error {
+	return &smtp.SMTPError{Code: code, EnhancedCode: enhanced, Message: words}
+}
+
 type mailSession struct {
 	sink *mailSink
 	conn *smtp.Conn
