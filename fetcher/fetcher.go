@@ -90,7 +90,7 @@ func New(o Options) (*Fetcher, error) {
 	o.defaults()
 	f := newFetcher(o)
 	var err error
-	if f.metrics, err = newMetrics(o.Registerer, f.snapshot); err != nil {
+	if f.metrics, err = newMetrics(o.Registerer, f.snapshot, f.NetworkDown); err != nil {
 		return nil, err
 	}
 	f.SetFeeds(o.Feeds)

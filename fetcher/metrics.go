@@ -30,7 +30,7 @@ func MaxSeries(feeds int) int {
 	if feeds > maxFeedLabels {
 		n += 1 + maxFeedReasons + 1
 	}
-	return n + len(States()) + len(itemOutcomes()) + len(seenBuckets()) + histogramRest
+	return n + 1 + len(States()) + len(itemOutcomes()) + len(seenBuckets()) + histogramRest
 }
 
 // histogramRest are the series of a histogram beside its configured buckets: +Inf, sum, count, and the native form.
@@ -53,7 +53,7 @@ type metrics struct {
 	reasons map[string]map[Reason]bool // of a feed, told apart so far
 }
 
-func newMetrics(reg prometheus.Registerer, snapshot func() []sample) (*metrics, error) {
+func newMetrics(reg prometheus.Registerer, snapshot func() []sample, down func() bool) (*metrics, error) {
 	m := &metrics{
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tocsin_feed_errors_total", Help: "Polls that failed or read a document in part, by reason."}, []string{"feed", "reason"}),
 		lost:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tocsin_feed_items_possibly_lost_total", Help: "Items that may have left a feed between two polls, estimated."}, []string{"feed"}),
@@ -69,7 +69,7 @@ func newMetrics(reg prometheus.Registerer, snapshot func() []sample) (*metrics, 
 		m.items.WithLabelValues(outcome)
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.errors, m.lost, m.items, m.seen, newFeedCollector(m, snapshot)} {
+	for _, c := range []prometheus.Collector{m.errors, m.lost, m.items, m.seen, newFeedCollector(m, snapshot, down)} {
 		if err := reg.Register(c); err != nil {
 			errs = append(errs, fmt.Errorf("register metrics: %w", err))
 		}
@@ -157,15 +157,17 @@ type feedCollector struct {
 	m        *metrics
 	snapshot func() []sample
 	success, item, interval, expected,
-	state, feeds, info *prometheus.Desc
+	state, feeds, info, network *prometheus.Desc
+	down func() bool
 }
 
-func newFeedCollector(m *metrics, snapshot func() []sample) *feedCollector {
+func newFeedCollector(m *metrics, snapshot func() []sample, down func() bool) *feedCollector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc(name, help, labels, nil)
 	}
 	return &feedCollector{
-		m: m, snapshot: snapshot,
+		m: m, snapshot: snapshot, down: down,
+		network:  desc("tocsin_network_down", "1 while most hosts of the last minute could not be reached: our own network, not the feeds."),
 		success:  desc("tocsin_feed_last_success_timestamp_seconds", "When the feed was last reached.", "feed"),
 		item:     desc("tocsin_feed_last_item_timestamp_seconds", "When the feed's newest item is from.", "feed"),
 		interval: desc("tocsin_feed_poll_interval_seconds", "Wanted distance of polls.", "feed"),
@@ -178,7 +180,7 @@ func newFeedCollector(m *metrics, snapshot func() []sample) *feedCollector {
 
 // Describe names the gauges.
 func (c *feedCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.success, c.item, c.interval, c.expected, c.state, c.feeds, c.info} {
+	for _, d := range []*prometheus.Desc{c.success, c.item, c.interval, c.expected, c.state, c.feeds, c.info, c.network} {
 		ch <- d
 	}
 }
@@ -208,6 +210,11 @@ func (c *feedCollector) Collect(ch chan<- prometheus.Metric) {
 			gauge(c.item, float64(s.st.LastItem.UnixMilli())/1000, id)
 		}
 	}
+	network := 0.0
+	if c.down() {
+		network = 1
+	}
+	gauge(c.network, network)
 	for _, name := range States() {
 		gauge(c.feeds, float64(counts[name]), name)
 	}

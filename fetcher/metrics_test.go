@@ -66,7 +66,7 @@ func TestMetricsAreCleanAndBounded(t *testing.T) {
 }
 
 func TestFeedsBeyondTheCapShareALabel(t *testing.T) {
-	m, err := newMetrics(prometheus.NewRegistry(), func() []sample { return nil })
+	m, err := newMetrics(prometheus.NewRegistry(), func() []sample { return nil }, func() bool { return true })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestFeedsBeyondTheCapShareALabel(t *testing.T) {
 
 func TestReasonsOfAFeedAreCapped(t *testing.T) {
 	reg := prometheus.NewRegistry()
-	m, err := newMetrics(reg, func() []sample { return nil })
+	m, err := newMetrics(reg, func() []sample { return nil }, func() bool { return true })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -94,9 +94,10 @@ func newMetrics(r prometheus.Registerer, n *Notifier) (*metrics, error) {
 		sent:  prometheus.NewHistogramVec(histogram("tocsin_alert_to_delivered_seconds", "From the alert record to the endpoint's answer."), ch),
 		total: prometheus.NewHistogramVec(histogram("tocsin_seen_to_delivered_seconds", "From first seen to the endpoint's answer."), ch),
 		canary: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "tocsin_canary_last_delivered_timestamp_seconds", Help: "When the last test item of the program itself closed its ledger entry.",
+			Name: "tocsin_canary_last_delivered_timestamp_seconds", Help: "When the last test item of the program itself closed its ledger entry; before the first, when the program began.",
 		}),
 	}
+	m.canary.Set(float64(n.o.Now().UnixMilli()) / 1000)
 	all := []prometheus.Collector{m.alerts, m.outcomes, m.attempts, m.ambiguous, m.template, m.folded, m.feedback, m.seen, m.sent, m.total, m.canary, newStateCollector(n)}
 	var errs []error
 	for _, c := range all {

@@ -52,6 +52,7 @@ type instance struct {
 	out      std
 
 	feedCount atomic.Int64
+	clock     *clockWatch
 }
 
 // stage is one part of the pipeline: it blocks until its context ends and all its work is put down.
@@ -62,7 +63,7 @@ type stage struct {
 
 // pipeline is the picture of the house: feeds -> ITEMS -> MATCHES -> ALERTS -> OUTBOX -> people.
 func (in *instance) pipeline() []stage {
-	s := []stage{{"reloader", in.reload.run}}
+	s := []stage{{"reloader", in.reload.run}, {"clock watch", in.watchClock}}
 	if in.roles.fetcher {
 		s = append(s,
 			stage{"fetcher", func(ctx context.Context) error { return in.bus.ConsumeDue(ctx, in.cfg.Fetcher.Workers, in.fetch.Poll) }},
@@ -130,6 +131,7 @@ func open(ctx context.Context, cfg config, r roles, log *slog.Logger, out std) (
 	in.feedCount.Store(int64(len(feeds)))
 	in.buildReloader(feeds)
 	in.registerSeriesLimit()
+	in.clock = newClockWatch(in.reg)
 	if err = in.openWatchlists(ctx, lists, broken); err != nil {
 		return in, err
 	}
