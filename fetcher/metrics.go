@@ -25,10 +25,10 @@ const feedGauges = 6
 
 // MaxSeries is the most time series that the metrics of a Fetcher can have with so many feeds, histogram buckets included.
 func MaxSeries(feeds int) int {
-	const perFeed = feedGauges + 1 + maxFeedReasons + 1 // lost items, reasons, other reasons
+	const perFeed = feedGauges + 2 + maxFeedReasons + 1 // items and lost items, reasons, other reasons
 	n := min(feeds, maxFeedLabels) * perFeed
 	if feeds > maxFeedLabels {
-		n += 1 + maxFeedReasons + 1
+		n += 2 + maxFeedReasons + 1
 	}
 	return n + 1 + len(States()) + len(itemOutcomes()) + len(seenBuckets()) + histogramRest
 }
@@ -43,10 +43,11 @@ func itemOutcomes() []string {
 func seenBuckets() []float64 { return []float64{15, 60, 300, 900, 3600, 21600, 86400, 604800} }
 
 type metrics struct {
-	errors *prometheus.CounterVec
-	lost   *prometheus.CounterVec
-	items  *prometheus.CounterVec
-	seen   prometheus.Histogram
+	errors  *prometheus.CounterVec
+	lost    *prometheus.CounterVec
+	brought *prometheus.CounterVec
+	items   *prometheus.CounterVec
+	seen    prometheus.Histogram
 
 	mu      sync.Mutex
 	named   map[string]bool
@@ -55,9 +56,10 @@ type metrics struct {
 
 func newMetrics(reg prometheus.Registerer, snapshot func() []sample, down func() bool) (*metrics, error) {
 	m := &metrics{
-		errors: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tocsin_feed_errors_total", Help: "Polls that failed or read a document in part, by reason."}, []string{"feed", "reason"}),
-		lost:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tocsin_feed_items_possibly_lost_total", Help: "Items that may have left a feed between two polls, estimated."}, []string{"feed"}),
-		items:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tocsin_items_total", Help: "Items by stage and outcome.", ConstLabels: prometheus.Labels{"stage": "fetch"}}, []string{"outcome"}),
+		errors:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tocsin_feed_errors_total", Help: "Polls that failed or read a document in part, by reason."}, []string{"feed", "reason"}),
+		lost:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tocsin_feed_items_possibly_lost_total", Help: "Items that may have left a feed between two polls, estimated."}, []string{"feed"}),
+		brought: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tocsin_feed_items_total", Help: "Items that the feed brought, changed ones too."}, []string{"feed"}),
+		items:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tocsin_items_total", Help: "Items by stage and outcome.", ConstLabels: prometheus.Labels{"stage": "fetch"}}, []string{"outcome"}),
 		seen: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "tocsin_publish_to_seen_seconds", Help: "Time from an item's publication, as its feed says, to our first sight of it.",
 			Buckets:                     seenBuckets(),
@@ -69,7 +71,7 @@ func newMetrics(reg prometheus.Registerer, snapshot func() []sample, down func()
 		m.items.WithLabelValues(outcome)
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.errors, m.lost, m.items, m.seen, newFeedCollector(m, snapshot, down)} {
+	for _, c := range []prometheus.Collector{m.errors, m.lost, m.brought, m.items, m.seen, newFeedCollector(m, snapshot, down)} {
 		if err := reg.Register(c); err != nil {
 			errs = append(errs, fmt.Errorf("register metrics: %w", err))
 		}
@@ -86,12 +88,14 @@ func (m *metrics) budget(order []string) {
 	for _, id := range order[:min(len(order), maxFeedLabels)] {
 		m.named[id] = true
 		m.lost.WithLabelValues(id)
+		m.brought.WithLabelValues(id)
 	}
 	for id := range before {
 		if !m.named[id] {
 			delete(m.reasons, id)
 			m.errors.DeletePartialMatch(prometheus.Labels{"feed": id})
 			m.lost.DeleteLabelValues(id)
+			m.brought.DeleteLabelValues(id)
 		}
 	}
 }
@@ -147,6 +151,9 @@ func (m *metrics) item(outcome string, n int) {
 
 func (m *metrics) published(it *news.Item) {
 	m.item(it.Reason, 1)
+	m.mu.Lock()
+	m.brought.WithLabelValues(m.label(it.Feed)).Inc()
+	m.mu.Unlock()
 	if it.Reason == news.ReasonNew && !it.Backfill && !it.Published.IsZero() {
 		m.seen.Observe(max(it.FirstSeen.Sub(it.Published).Seconds(), 0))
 	}

@@ -2,6 +2,7 @@ package notifier
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,6 +26,7 @@ type metrics struct {
 
 	mu    sync.Mutex
 	named map[[2]string]bool // watchlist and entity of feedback with series of their own
+	live  []string           // watchlists
 }
 
 // maxFeedbackLabels is how many entities have series of their own in the counts of feedback; the rest share the entity "other" of their list.
@@ -154,8 +156,30 @@ func (m *metrics) forget(list string) {
 	}
 }
 
-// ForgetWatchlist drops the series of a watchlist that is no longer live. What is still under way for it may bring some of them back.
-func (n *Notifier) ForgetWatchlist(id string) { n.m.forget(id) }
+// SetWatchlists gives the live watchlists their series, at zero, so that their first alert is seen to be one more than none. Series of lists that
+// are gone are dropped; what is still under way for one may bring some of them back.
+func (n *Notifier) SetWatchlists(ids []string) {
+	before := n.m.lists(ids)
+	for _, id := range before {
+		if !slices.Contains(ids, id) {
+			n.m.forget(id)
+		}
+	}
+	for _, id := range ids {
+		for _, severity := range news.Severities() {
+			for _, kind := range []string{news.KindFirst, news.KindUpdate, news.KindFold} {
+				n.m.alerts.WithLabelValues(id, severity, kind)
+			}
+		}
+	}
+}
+
+func (m *metrics) lists(now []string) (before []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before, m.live = m.live, slices.Clone(now)
+	return before
+}
 
 func (m *metrics) outcome(channel, outcome string) {
 	m.outcomes.WithLabelValues(channel, outcome).Inc()

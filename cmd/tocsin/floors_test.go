@@ -57,6 +57,7 @@ func floors() []room {
 			outside: []string{"github.com/spf13/cobra", "golang.org/x/term", "code.dny.dev/ssrf", "github.com/prometheus/client_golang"},
 		},
 		{dir: "cmd/test", floor: 1},
+		{dir: "deploy/grafana/gen", floor: 1},
 	}
 }
 

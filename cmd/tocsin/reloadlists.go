@@ -40,9 +40,9 @@ func (in *instance) buildReloader(feeds []fetcher.Feed) {
 
 // setLive is the one place where an index goes live.
 func (in *instance) setLive(x *matcher.Index) {
-	before := in.index.Swap(x)
+	in.index.Store(x)
 	in.match.Swap(x)
-	in.forgetLists(before, x)
+	in.countLists(x)
 }
 
 func (in *instance) clustered() bool { return in.cfg.Bus.URL.Value != "" }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"slices"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"tocsin/bus"
@@ -50,15 +48,11 @@ func (in *instance) registerSeriesLimit() {
 	}))
 }
 
-// forgetLists drops the series of lists that are no longer live.
-func (in *instance) forgetLists(before, now *matcher.Index) {
-	if before == nil {
-		return
+// countLists tells the notifier which lists are live, for its series.
+func (in *instance) countLists(x *matcher.Index) {
+	var ids []string
+	for _, l := range x.Sizes() {
+		ids = append(ids, l.ID)
 	}
-	live := now.Sizes()
-	for _, old := range before.Sizes() {
-		if !slices.ContainsFunc(live, func(l matcher.ListSize) bool { return l.ID == old.ID }) {
-			in.notify.ForgetWatchlist(old.ID)
-		}
-	}
+	in.notify.SetWatchlists(ids)
 }
