@@ -40,6 +40,7 @@ const (
 	HoldDigest   = "digest"   // the next digest
 	HoldGroup    = "group"    // the rest of its group
 	HoldThrottle = "throttle" // the next summary
+	HoldUpdate   = "update"   // the time of the next update of its story
 )
 
 // Alert is one record of what a person is told about one story for one watchlist. An alert has revisions: first, then updates and folds.
@@ -59,6 +60,7 @@ type Alert struct {
 	At        time.Time `json:"at"`        // when this revision was made
 
 	Headline  string       `json:"headline,omitempty"`  // update, fold: title of the first revision that people were told; threads keep it
+	Old       bool         `json:"old,omitempty"`       // from the backlog of a new feed, or older than max_alert_age: never sent at once
 	Before    string       `json:"before,omitempty"`    // update by an edit: the item's title until then
 	Also      []Source     `json:"also,omitempty"`      // reports that brought nothing new since people were last told, oldest first, at most MaxSources
 	AlsoMore  int          `json:"also_more,omitempty"` // further such reports

@@ -52,6 +52,7 @@ func (n *Notifier) bundleSome(ctx context.Context, entries []*held) error {
 	for i, h := range entries {
 		alerts[i] = *h.alert
 	}
+	alerts = n.addTails(&b.l, alerts)
 	full := defaultMaxItems
 	if d := entries[0].route.digest; d != nil {
 		full = d.maxItems()
@@ -82,11 +83,12 @@ func (n *Notifier) bundleEntry(entries []*held) news.LedgerEntry {
 	if first.reason != "" {
 		l.Status = "waited: " + first.reason
 	}
+	last, turns := lastOf(entries), len(inTurns(entries))
 	switch {
 	case first.reason == news.HoldDigest:
 		l.Reason = news.SendDigest
-	case len(entries) == 1:
-		l.Delivery, l.Reason = first.id, sendReason(first.alert.Kind)
+	case turns == 1:
+		l.Delivery, l.Reason = last.id, sendReason(last.alert.Kind)
 		return l
 	}
 	ids := slices.Sorted(slices.Values(l.Entries))
@@ -94,12 +96,39 @@ func (n *Notifier) bundleEntry(entries []*held) news.LedgerEntry {
 	return l
 }
 
+// lastOf is the entry of the highest revision.
+func lastOf(entries []*held) *held {
+	last := entries[0]
+	for _, h := range entries {
+		if h.alert.Revision > last.alert.Revision {
+			last = h
+		}
+	}
+	return last
+}
+
+// addTails adds to what a message stands for the folds that came since: they are no entries, but the message tells who reported as well.
+func (n *Notifier) addTails(l *news.LedgerEntry, alerts []news.Alert) []news.Alert {
+	revision := map[string]int{}
+	for i := range alerts {
+		revision[alerts[i].ID] = max(revision[alerts[i].ID], alerts[i].Revision)
+	}
+	for _, id := range news.SortedKeys(revision) {
+		if a := n.stories.tail(id, revision[id]); a != nil {
+			alerts = append(alerts, *a)
+			l.Alerts = append(l.Alerts, news.AlertRef{ID: a.ID, Revision: a.Revision})
+		}
+	}
+	return alerts
+}
+
 // compose renders the message of a bundle. It follows from the ledger entry and the alerts alone, so that it is the same after a restart.
 func (n *Notifier) compose(l *news.LedgerEntry, alerts []news.Alert, ch *Channel, full int) (*news.Delivery, error) {
+	alerts = collapse(alerts)
 	first := &alerts[0]
 	d := &news.Delivery{
-		Schema: news.Schema, ID: l.Delivery, Alerts: l.Alerts, Watchlist: l.Watchlist, Route: l.Route, Channel: l.Channel, Recipient: l.Recipient,
-		Reason: l.Reason, PlannedAt: l.At, Expires: l.At.Add(longest(ch.schedule())),
+		Schema: news.Schema, ID: l.Delivery, Alerts: l.Alerts[:min(len(l.Entries), len(l.Alerts))], Watchlist: l.Watchlist, Route: l.Route, Channel: l.Channel,
+		Recipient: l.Recipient, Reason: l.Reason, PlannedAt: l.At, Expires: l.At.Add(longest(ch.schedule())),
 	}
 	for i := range alerts {
 		d.Severity = max(d.Severity, alerts[i].Severity)

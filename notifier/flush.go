@@ -141,12 +141,13 @@ func (n *Notifier) dropHeld(ctx context.Context, h *held, reason, why string) er
 // release sends entries of one lot: alone, or as one message that stands for them.
 func (n *Notifier) release(ctx context.Context, entries []*held, now time.Time) error {
 	first := entries[0]
-	if first.reason == news.HoldQuiet && len(entries) <= aloneMost {
-		for _, h := range entries {
-			if n.folded(now, h) {
+	alone := inTurns(entries)
+	if first.reason == news.HoldQuiet && len(alone) <= aloneMost || first.reason == news.HoldUpdate {
+		for _, turn := range alone {
+			if n.folded(now, turn...) {
 				continue
 			}
-			if err := n.bundle(ctx, []*held{h}); err != nil {
+			if err := n.bundle(ctx, turn); err != nil {
 				return err
 			}
 		}
@@ -161,6 +162,23 @@ func (n *Notifier) release(ctx context.Context, entries []*held, now time.Time) 
 		n.holds.force(first, now)
 	}
 	return n.bundle(ctx, entries)
+}
+
+// inTurns gives the entries as they go out one by one: the updates of one alert together, for the last of them tells the news of all.
+func inTurns(entries []*held) (out [][]*held) {
+	at := map[string]int{}
+	for _, h := range entries {
+		i, more := at[h.alert.ID]
+		if h.alert.Kind != news.KindUpdate || !more {
+			if h.alert.Kind == news.KindUpdate {
+				at[h.alert.ID] = len(out)
+			}
+			out = append(out, []*held{h})
+			continue
+		}
+		out[i] = append(out[i], h)
+	}
+	return out
 }
 
 // folded takes one token for a message of these entries. When there is none they wait for the next summary instead.

@@ -96,14 +96,15 @@ func (n *Notifier) muted(a *news.Alert, l Labels, now time.Time) (reason, why st
 
 // place sends an entry on its way: suppressed, planned at once, or held. What the ledger knows already stays as it is.
 func (n *Notifier) place(ctx context.Context, h *held, d *news.Delivery, reason, why string) error {
-	old := reason == news.SuppressOldNews && h.route.digest != nil
-	if h.route.timed() && n.known(d.ID) {
+	old := h.route.digest != nil && (reason == news.SuppressOldNews || reason == news.SuppressTooOld && h.alert.Old && !n.stale(h.alert))
+	waits := h.route.timed() || n.inTurn(h)
+	if waits && n.known(d.ID) {
 		return nil
 	}
 	switch {
 	case reason == news.SuppressSilence || reason == news.SuppressInhibit || reason == news.SuppressGone:
 		return n.suppressed(ctx, d, reason, why)
-	case reason != "" && !old, !h.route.timed(), h.alert.Kind == news.KindTest:
+	case reason != "" && !old, !waits, h.alert.Kind == news.KindTest:
 		return n.plan(ctx, h.alert, d, h.ch, reason)
 	}
 	n.accept(d)
@@ -124,6 +125,25 @@ func (n *Notifier) place(ctx context.Context, h *held, d *news.Delivery, reason,
 		n.m.folded.WithLabelValues(h.ch.ID).Inc()
 	}
 	return nil
+}
+
+// inTurn tells that an update waits for its time, or comes while another of its alert does.
+func (n *Notifier) inTurn(h *held) bool {
+	return h.alert.Kind == news.KindUpdate && (!h.alert.Due.IsZero() || n.holds.waiting(h.asUpdate()))
+}
+
+// asUpdate is the entry as it waits for the time of its story's next update.
+func (h *held) asUpdate() *held {
+	x := *h
+	x.reason, x.group = news.HoldUpdate, h.alert.ID
+	return &x
+}
+
+// waiting tells whether others wait in the lot of h.
+func (s *holds) waiting(h *held) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lots[h.lot()] != nil
 }
 
 func (n *Notifier) known(id string) bool {
@@ -149,6 +169,13 @@ func (n *Notifier) decide(h *held, old bool) (drop bool) {
 		return false
 	}
 	if beat {
+		return false
+	}
+	if n.inTurn(h) {
+		*h = *h.asUpdate()
+		if h.due = h.at; h.alert.Due.After(h.at) {
+			h.due = h.alert.Due
+		}
 		return false
 	}
 	n.holds.mu.Lock()

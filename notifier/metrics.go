@@ -217,6 +217,7 @@ type stateCollector struct {
 	n                               *Notifier
 	open, stories, ledger, mismatch *prometheus.Desc
 	held, silences, pending, oldest *prometheus.Desc
+	alerts, merges, evicted         *prometheus.Desc
 }
 
 func newStateCollector(n *Notifier) *stateCollector {
@@ -230,7 +231,10 @@ func newStateCollector(n *Notifier) *stateCollector {
 		pending:  d("outbox_pending", "Deliveries planned that are neither delivered nor dead.", "channel"),
 		oldest:   d("outbox_oldest_timestamp_seconds", "When the oldest of those was planned; absent while there is none.", "channel"),
 		open:     d("circuit_open", "1 while only probes are sent to the channel.", "channel"),
-		stories:  d("stories_open", "Alerts whose revisions are remembered."),
+		stories:  d("stories_open", "Stories that take further items."),
+		alerts:   d("alerts_open", "Alerts whose revisions are remembered."),
+		merges:   d("story_merges_late_total", "Stories that turned out to be one with an older one."),
+		evicted:  d("stories_evicted_total", "Stories closed before their time because too many were open."),
 		ledger:   d("ledger_entries", "Deliveries by what became of them: accepted, delivered, dead, suppressed, pending.", "state"),
 		mismatch: d("ledger_mismatch", "Deliveries asked for by alerts and routes of which the ledger has said nothing for 30 s."),
 	}
@@ -238,7 +242,7 @@ func newStateCollector(n *Notifier) *stateCollector {
 
 // Describe implements prometheus.Collector.
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.open, c.stories, c.ledger, c.mismatch, c.held, c.silences, c.pending, c.oldest} {
+	for _, d := range []*prometheus.Desc{c.open, c.stories, c.ledger, c.mismatch, c.held, c.silences, c.alerts, c.merges, c.evicted, c.pending, c.oldest} {
 		ch <- d
 	}
 }
@@ -261,7 +265,11 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 		}
 		gauge(c.open, open, s.ID)
 	}
-	gauge(c.stories, c.n.stories.size())
+	st := c.n.stories.counts()
+	gauge(c.stories, st.open)
+	gauge(c.alerts, st.alerts)
+	ch <- prometheus.MustNewConstMetric(c.merges, prometheus.CounterValue, float64(st.merges))
+	ch <- prometheus.MustNewConstMetric(c.evicted, prometheus.CounterValue, float64(st.evicted))
 	var sum Counts
 	for _, x := range c.n.Ledger() {
 		sum.Accepted += x.Accepted

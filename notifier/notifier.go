@@ -96,8 +96,11 @@ func New(o Options) (*Notifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Notifier{o: o, root: root, maxAge: o.Config.maxAge(), gates: map[string]*gate{}, stories: newStories(), fold: NewFold()}
+	n := &Notifier{o: o, root: root, maxAge: o.Config.maxAge(), gates: map[string]*gate{}, fold: NewFold()}
 	n.quiet, n.holds, n.feedback = o.Config.intervals(), newHolds(), map[string]bool{}
+	if n.stories, err = newStories(&o.Config); err != nil {
+		return nil, err
+	}
 	if n.silences, err = newSilenceBook(o.Config.Silences); err != nil {
 		return nil, err
 	}
@@ -182,14 +185,42 @@ func (n *Notifier) Restore(ctx context.Context) error {
 	return nil
 }
 
-// HandleMatch makes one record in ALERTS of a match: the first of its alert, an update, or a fold. A redelivered match makes the same record.
+// HandleMatch makes one record in ALERTS of a match: the first of its alert, an update, or a fold. A match that has its record makes no other. The
+// records are stored in the order in which they were decided: while one cannot be stored no further match is taken, so that what is decided always
+// rests on what a restart will find.
 func (n *Notifier) HandleMatch(ctx context.Context, m news.Match) error {
-	a, again := n.stories.take(&m, n.o.Now())
+	if m.Item.Reason == news.ReasonCanary {
+		return n.publishAlert(ctx, canaryAlert(&m, n.o.Now()))
+	}
+	s := n.stories
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	if err := n.storeWaiting(ctx); err != nil {
+		return err
+	}
+	if !s.take(&m, n.o.Now()) {
+		return nil
+	}
+	return n.storeWaiting(ctx)
+}
+
+// storeWaiting stores the record that was decided last, if it is not stored yet. The caller holds the turn.
+func (n *Notifier) storeWaiting(ctx context.Context) error {
+	a := n.stories.waiting
+	if a == nil {
+		return nil
+	}
+	if err := n.publishAlert(ctx, *a); err != nil {
+		return err
+	}
+	n.m.alert(a)
+	n.stories.stored()
+	return nil
+}
+
+func (n *Notifier) publishAlert(ctx context.Context, a news.Alert) error {
 	if err := n.o.PublishAlert(ctx, a); err != nil {
 		return fmt.Errorf("publish alert %s: %w", a.ID, err)
-	}
-	if !again && m.Item.Reason != news.ReasonCanary {
-		n.m.alert(&a)
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ func (n *Notifier) HandleAlert(ctx context.Context, a news.Alert) error {
 	}
 	labels := LabelsOf(&a)
 	n.inhibits.see(&a)
-	reason, why := n.suppress(&a, now), ""
+	reason, why := n.suppress(&a), ""
 	if reason == "" {
 		reason, why = n.muted(&a, labels, now)
 	}
@@ -56,7 +56,7 @@ func (n *Notifier) HandleAlert(ctx context.Context, a news.Alert) error {
 }
 
 // suppress tells why an alert is not sent, "" when it is.
-func (n *Notifier) suppress(a *news.Alert, now time.Time) string {
+func (n *Notifier) suppress(a *news.Alert) string {
 	it := &a.Match.Item
 	switch {
 	case a.Kind == news.KindTest:
@@ -65,13 +65,14 @@ func (n *Notifier) suppress(a *news.Alert, now time.Time) string {
 		return news.SuppressFold
 	case it.Backfill:
 		return news.SuppressOldNews
-	case !it.Published.IsZero() && it.FirstSeen.Sub(it.Published) > n.maxAge:
-		return news.SuppressTooOld
-	case now.Sub(a.At) > n.maxAge:
+	case a.Old, n.stories.rules.old(&a.Match), n.stale(a):
 		return news.SuppressTooOld
 	}
 	return ""
 }
+
+// stale tells that a record waited too long for its route.
+func (n *Notifier) stale(a *news.Alert) bool { return n.o.Now().Sub(a.At) > n.maxAge }
 
 // draft is a delivery before it is rendered. All but Expires follows from the alert alone, so that the bytes do not depend on when it is planned.
 func (n *Notifier) draft(a *news.Alert, route string, ch *Channel, to string, now time.Time) *news.Delivery {

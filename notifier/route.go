@@ -21,6 +21,8 @@ type Config struct {
 	strict.Pos
 	// MaxAlertAge is the age from which news is no longer sent; 72 h when not stated.
 	MaxAlertAge time.Duration `yaml:"max_alert_age"`
+	// Stories says how items become stories, and what is worth an update.
+	Stories *Stories `yaml:"stories"`
 	// TimeIntervals have names, for the quiet hours of routes.
 	TimeIntervals []NamedInterval `yaml:"time_intervals"`
 	// Silences mute alerts for a time; more can be made at run time.
@@ -70,6 +72,7 @@ func (c *Config) Check(channels []string, labels ...string) strict.Faults {
 			"max_alert_age %s and the longest retry %s are together not less than the %s for which sent deliveries are remembered", c.maxAge(), retry, sentAge)
 	}
 	k := routeCheck{channels: channels, labels: labels, ids: map[string]strict.Pos{}, faults: &fs}
+	k.stories(c.Stories)
 	k.intervals(c.TimeIntervals)
 	k.silences(c.Silences)
 	k.feedback(c.Feedback)

@@ -369,7 +369,7 @@ func TestAPanickingChannelIsARetry(t *testing.T) {
 // TestAnUpdateDoesNotOvertakeItsFirstInFlight: one delivery in flight for each story and recipient.
 func TestAnUpdateDoesNotOvertakeItsFirstInFlight(t *testing.T) {
 	m, e := newModel(), &endpoint{}
-	n := m.start(t, config(t, oneRoute), e.channel("desk"))
+	n := m.start(t, config(t, noPause), e.channel("desk"))
 	throughAlerts(t, m, n, match("i1"), match("i1", edited("r2", withEntity("ttp"))), match("i2"))
 	var first, second, other news.Delivery
 	for _, d := range m.due {

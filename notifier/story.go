@@ -6,151 +6,169 @@ import (
 	"time"
 
 	"tocsin/news"
+	"tocsin/notifier/story"
 )
 
 // retention is how long an alert is remembered after its last revision. It equals the age of bucket sent: as long as a delivery id could be
 // taken for one that was sent, no revision number is given out twice.
 const retention = sentAge
 
-// maxOpen bounds the alerts in memory; beyond it the oldest are forgotten.
-const maxOpen = 100_000
-
-// storyOf tells which story a match belongs to. Today each item is a story of its own; joining items by similarity only needs this function to
-// give another item's story. A canary is never the same story twice: each of them must pass through.
-func storyOf(m *news.Match) string {
-	if m.Item.Reason == news.ReasonCanary {
-		return m.Item.ID + "-" + m.Item.Revision
-	}
-	return m.Item.ID
-}
-
-// stories holds the open alerts: what was told so far, and which match made which revision.
-type stories struct {
-	mu    sync.Mutex
-	open  map[string]*open // by alert id
-	taken int
-}
+// Bounds of what is remembered; beyond them the oldest is forgotten.
+const (
+	maxOpen   = 100_000 // alerts
+	maxRecent = 1_000   // items whose evidence is at hand for the match of another watchlist
+)
 
 // sweepEvery is how many matches pass between two sweeps.
 const sweepEvery = 4096
 
-// open is one alert with at least one revision.
-type open struct {
-	last      int             // highest revision given out
-	severity  news.Severity   // highest that people were told
-	told      map[string]bool // ids of entities and rules that people were told
-	announced bool            // a first record exists
-	items     map[string]bool
-	outlets   []string
-	openedAt  time.Time
-	touched   time.Time
-	made      map[string]made // by match id
+// stories turns matches into alert records: it asks the stage (package story) to which story an item belongs, and knows of each alert what people
+// were told. Its state follows from the records in their order alone, so that it is the same after a restart.
+type stories struct {
+	turn sync.Mutex // one match at a time, from its decision until its record is stored; taken before mu
+
+	mu      sync.Mutex
+	rules   storyRules
+	stage   *story.Stage                // nil: each item is a story of its own
+	open    map[string]*open            // by alert id; those that ended in another are in it too
+	of      map[string]map[string]*open // by story and watchlist
+	into    map[string]string           // stories that ended in another
+	items   map[string]placed           // by item id
+	matches map[string]bool             // ids of the matches that have their record
+	links   map[string]*links           // by item id, of the last maxRecent items
+	recent  []string                    // the keys of links, oldest first
+	waiting *news.Alert                 // decided, but not stored yet
+	taken   int
+	merges  int // stories that ended in another since the start
 }
 
-// made is what a revision adds to its match; with the match itself it gives the same record again.
-type made struct {
-	revision int
-	kind     string
-	added    []string
-	items    int
-	outlets  []string
-	at       time.Time
+// storyRules are the configured part.
+type storyRules struct {
+	interval time.Duration // from one message of an alert to its next update
+	growth   float64       // share by which a number must grow to be news
+	maxAge   time.Duration // of an item when it was first seen
 }
 
-func newStories() *stories { return &stories{open: map[string]*open{}} }
+// placed is the story of an item as it was decided; the story may have ended in another since.
+type placed struct {
+	story string
+	at    time.Time
+}
 
-// take gives the record for a match, and whether it was given before.
-func (s *stories) take(m *news.Match, now time.Time) (a news.Alert, again bool) {
-	story := storyOf(m)
-	id := news.AlertID(story, m.Watchlist)
-	if m.Item.Reason == news.ReasonCanary {
-		return record(id, story, m, &open{openedAt: now}, made{revision: 1, kind: news.KindFirst, items: 1, at: now}), false
+// links are the evidence of an item's place.
+type links struct {
+	joined, nearest *news.StoryLink
+	merged          []news.StoryMerge
+	ended           []map[string]string // for each of merged: the alert that ended, by watchlist
+}
+
+func newStories(c *Config) (*stories, error) {
+	s := &stories{
+		rules: c.storyRules(), open: map[string]*open{}, of: map[string]map[string]*open{}, into: map[string]string{}, items: map[string]placed{},
+		matches: map[string]bool{}, links: map[string]*links{},
 	}
+	if c.Stories != nil && c.Stories.off {
+		return s, nil
+	}
+	var err error
+	s.stage, err = story.New(c.stageOptions())
+	return s, err
+}
+
+// canaryAlert is the record of the program's own test item. A canary is never the same story twice: each of them must pass through.
+func canaryAlert(m *news.Match, now time.Time) news.Alert {
+	id := m.Item.ID + "-" + m.Item.Revision
+	return news.Alert{
+		Schema: news.Schema, ID: news.AlertID(id, m.Watchlist), Revision: 1, Kind: news.KindFirst, Story: id, Watchlist: m.Watchlist,
+		Severity: m.Severity, Match: *m, Items: 1, OpenedAt: now, At: now,
+	}
+}
+
+// take decides the record of a match, which waits then until it is stored. false: the match has its record.
+func (s *stories) take(m *news.Match, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.matches[m.ID] {
+		return false
+	}
 	if s.taken++; s.taken%sweepEvery == 0 {
 		s.forgetBefore(now.Add(-retention))
 	}
-	o := s.open[id]
-	if o == nil {
-		if len(s.open) >= maxOpen {
-			s.forgetOldest()
-		}
-		o = &open{told: map[string]bool{}, items: map[string]bool{}, made: map[string]made{}, openedAt: now}
-		s.open[id] = o
-	}
-	if v, ok := o.made[m.ID]; ok {
-		return record(id, story, m, o, v), true
-	}
-	v := o.next(m, now)
-	o.learn(m, v)
-	return record(id, story, m, o, v), false
+	id, l := s.place(m, now)
+	o := s.alert(id, m.Watchlist, now)
+	o.settle(now)
+	v := o.next(m, &s.rules, now)
+	a := o.record(m, &v, l)
+	o.learn(m, &v)
+	s.matches[m.ID] = true
+	o.matches = append(o.matches, m.ID)
+	fit(&a)
+	s.waiting = &a
+	return true
 }
 
-// next decides what a match is for its alert.
-func (o *open) next(m *news.Match, now time.Time) made {
-	v := made{revision: o.last + 1, kind: news.KindFold, at: now}
-	switch added := o.added(m); {
-	case !o.announced:
-		v.kind = news.KindFirst
-	case len(added) > 0:
-		v.kind, v.added = news.KindUpdate, added
-	}
-	v.items = len(o.items)
-	if !o.items[m.Item.ID] {
-		v.items++
-	}
-	v.outlets = o.outlets
-	if out := m.Item.Outlet; out != "" && !slices.Contains(o.outlets, out) {
-		v.outlets = append(slices.Clone(o.outlets), out)
-	}
-	return v
-}
+// roomy is the size of texts and places in bytes from which on a record is looked at: JSON may take six bytes for one.
+const roomy = 128 << 10
 
-// added lists what a match tells that people were not told: the only reasons for an update.
-func (o *open) added(m *news.Match) []string {
-	var out []string
-	for _, e := range m.Entities {
-		if !o.told["entity "+e.ID] {
-			out = append(out, "entity "+e.ID)
-		}
+// fit makes a record small enough for the bus: of what is too large the text goes, never the news.
+func fit(a *news.Alert) {
+	it := &a.Match.Item
+	size := len(it.Summary) + len(it.Body)
+	for _, x := range a.Match.Mentions {
+		size += len(x.Alias) + len(x.Text) + len(x.Why) + 100
 	}
-	for _, r := range m.Rules {
-		if !o.told["rule "+r.ID] {
-			out = append(out, "rule "+r.ID)
-		}
+	for _, x := range a.Match.Rules {
+		size += len(x.Why) + 50*len(x.Spans)
 	}
-	if m.Severity > o.severity {
-		out = append(out, "severity "+m.Severity.String())
-	}
-	return out
-}
-
-// learn notes a revision. Only what was announced counts as told: a fold whose announcement was never stored must not hide it after a restart.
-func (o *open) learn(m *news.Match, v made) {
-	o.last = max(o.last, v.revision)
-	o.touched = v.at
-	o.items[m.Item.ID] = true
-	o.outlets = v.outlets
-	o.made[m.ID] = v
-	if v.kind == news.KindFold {
+	if size < roomy {
 		return
 	}
-	o.announced = true
-	o.severity = max(o.severity, m.Severity)
-	for _, e := range m.Entities {
-		o.told["entity "+e.ID] = true
+	if _, err := news.Encode(*a); err == nil {
+		return
 	}
-	for _, r := range m.Rules {
-		o.told["rule "+r.ID] = true
+	it.Body, it.Flags = "", append(slices.Clone(it.Flags), news.FlagTruncated)
+	a.Match.Mentions = first(slices.DeleteFunc(slices.Clone(a.Match.Mentions), func(x news.Mention) bool { return x.Field == "body" }), 100)
+	a.Match.Rules = slices.Clone(first(a.Match.Rules, 100))
+	for i := range a.Match.Rules {
+		a.Match.Rules[i].Spans = nil
 	}
 }
 
-func record(id, story string, m *news.Match, o *open, v made) news.Alert {
-	return news.Alert{
-		Schema: news.Schema, ID: id, Revision: v.revision, Kind: v.kind, Story: story, Watchlist: m.Watchlist, Severity: m.Severity,
-		New: v.added, Match: *m, Items: v.items, Outlets: v.outlets, OpenedAt: o.openedAt, At: v.at,
+func first[T any](list []T, n int) []T { return list[:min(len(list), n)] }
+
+// stored notes that the record that waited is in ALERTS.
+func (s *stories) stored() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a := s.waiting; a != nil && s.open[a.ID] != nil {
+		s.open[a.ID].noteFold(a)
 	}
+	s.waiting = nil
+}
+
+// alert gives the alert of a story for a watchlist, opening it if need be.
+func (s *stories) alert(story, watchlist string, now time.Time) *open {
+	if o := s.of[story][watchlist]; o != nil {
+		return o
+	}
+	if len(s.open) >= maxOpen {
+		s.forgetOldest()
+	}
+	return s.begin(story, watchlist, now)
+}
+
+func (s *stories) begin(story, watchlist string, at time.Time) *open {
+	o := newOpen(story, watchlist, at)
+	s.open[o.id] = o
+	s.file(s.resolve(story), o)
+	return o
+}
+
+func (s *stories) file(story string, o *open) {
+	if s.of[story] == nil {
+		s.of[story] = map[string]*open{}
+	}
+	s.of[story][o.watchlist] = o
 }
 
 // ofNews tells that alerts of this kind are about news, not about the program itself.
@@ -158,19 +176,39 @@ func ofNews(kind string) bool {
 	return kind != news.KindHealth && kind != news.KindHeartbeat && kind != news.KindTest
 }
 
-// restore takes one stored record back into the state.
+// restore takes one stored record back into the state. A record that is known changes nothing.
 func (s *stories) restore(a *news.Alert) {
 	if a.Match.Item.Reason == news.ReasonCanary || !ofNews(a.Kind) {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.matches[a.Match.ID] {
+		return
+	}
+	s.replace(a)
 	o := s.open[a.ID]
 	if o == nil {
-		o = &open{told: map[string]bool{}, items: map[string]bool{}, made: map[string]made{}, openedAt: a.OpenedAt}
-		s.open[a.ID] = o
+		o = s.begin(a.Story, a.Watchlist, a.OpenedAt)
 	}
-	o.learn(&a.Match, made{revision: a.Revision, kind: a.Kind, added: a.New, items: a.Items, outlets: a.Outlets, at: a.At})
+	v := made{
+		revision: a.Revision, kind: a.Kind, facts: a.New, severity: a.Severity, due: a.Due, at: a.At, old: a.Old,
+	}
+	o.settle(a.At)
+	o.learn(&a.Match, &v)
+	o.noteFold(a)
+	s.matches[a.Match.ID] = true
+	o.matches = append(o.matches, a.Match.ID)
+}
+
+// tail gives what the last stored fold of an alert adds to its revision, nil when there is none.
+func (s *stories) tail(alert string, revision int) *news.Alert {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o := s.open[alert]; o != nil && o.fold != nil && o.fold.Revision > revision {
+		return o.fold
+	}
+	return nil
 }
 
 // sweep forgets alerts whose last revision is older than retention.
@@ -184,32 +222,62 @@ func (s *stories) sweep(now time.Time) {
 }
 
 func (s *stories) forgetBefore(t time.Time) {
-	for id, o := range s.open {
+	for _, o := range s.open {
 		if o.touched.Before(t) {
-			delete(s.open, id)
+			s.forget(o)
 		}
+	}
+	for id, p := range s.items {
+		if p.at.Before(t) {
+			delete(s.items, id)
+		}
+	}
+	for from := range s.into {
+		if len(s.of[s.resolve(from)]) == 0 {
+			delete(s.into, from)
+		}
+	}
+}
+
+func (s *stories) forget(o *open) {
+	delete(s.open, o.id)
+	for _, id := range o.matches {
+		delete(s.matches, id)
+	}
+	at := s.resolve(o.story)
+	if s.of[at][o.watchlist] != o {
+		return
+	}
+	if delete(s.of[at], o.watchlist); len(s.of[at]) > 0 {
+		return
+	}
+	delete(s.of, at)
+	for id := range o.items {
+		delete(s.items, id)
 	}
 }
 
 // forgetOldest drops a tenth of the alerts at once, so that a full table costs little per match.
 func (s *stories) forgetOldest() {
-	type age struct {
-		id string
-		at time.Time
+	all := make([]*open, 0, len(s.open))
+	for _, o := range s.open {
+		all = append(all, o)
 	}
-	all := make([]age, 0, len(s.open))
-	for id, o := range s.open {
-		all = append(all, age{id, o.touched})
-	}
-	slices.SortFunc(all, func(a, b age) int { return a.at.Compare(b.at) })
-	for _, x := range all[:max(1, len(all)/10)] {
-		delete(s.open, x.id)
+	slices.SortFunc(all, func(a, b *open) int { return a.touched.Compare(b.touched) })
+	for _, o := range all[:max(1, len(all)/10)] {
+		s.forget(o)
 	}
 }
 
-// size is the number of open alerts.
-func (s *stories) size() int {
+// storyCounts are what the metrics tell.
+type storyCounts struct{ open, alerts, merges, evicted int }
+
+func (s *stories) counts() storyCounts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.open)
+	c := storyCounts{open: len(s.of), alerts: len(s.open), merges: s.merges}
+	if s.stage != nil {
+		c.open, c.evicted = s.stage.Open(), s.stage.Evicted()
+	}
+	return c
 }

@@ -3,6 +3,7 @@ package notifier
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -30,9 +31,72 @@ func withEntity(id string) func(*news.Match) {
 
 func withSeverity(s news.Severity) func(*news.Match) { return func(m *news.Match) { m.Severity = s } }
 
+// about lets an item tell of an event: two of one event share names and words that no other event has.
+func about(event string, change ...func(*news.Match)) func(*news.Match) {
+	return func(m *news.Match) {
+		s := &news.Signature{Version: news.SignatureVersion, Act: "=" + event}
+		for _, k := range []string{"a", "b", "c"} {
+			s.Anchors = append(s.Anchors, news.Anchor{ID: event + k, Kind: news.AnchorName, Bits: 14})
+		}
+		for _, k := range []string{"d", "e", "f"} {
+			s.Words = append(s.Words, news.SigWord{Key: "=" + event + k, Bits: 12})
+		}
+		m.Signature = s
+		for _, f := range change {
+			f(m)
+		}
+	}
+}
+
+func from(outlet, lang string, tier int) func(*news.Match) {
+	return func(m *news.Match) { m.Item.Outlet, m.Item.Lang, m.Item.Tier = outlet, lang, tier }
+}
+
+func counting(value float64, unit string, part int) func(*news.Match) {
+	return func(m *news.Match) {
+		m.Signature.Numbers = append(m.Signature.Numbers, news.Number{Value: value, Unit: unit, Part: part})
+	}
+}
+
+func placedAt(id string, part int, within ...string) func(*news.Match) {
+	return func(m *news.Match) {
+		m.Signature.Anchors = append(m.Signature.Anchors, news.Anchor{ID: id, Kind: news.AnchorPlace, Within: within, Bits: 12, Part: part})
+	}
+}
+
+func titled(t string) func(*news.Match) { return func(m *news.Match) { m.Item.Title = t } }
+
+// row is what a test looks at of a record.
+type row struct {
+	kind     string
+	revision int
+	added    []string
+	due      time.Duration // after the record
+}
+
+func rows(alerts []news.Alert) (out []row) {
+	for _, a := range alerts {
+		r := row{a.Kind, a.Revision, a.New, 0}
+		if !a.Due.IsZero() {
+			r.due = a.Due.Sub(a.At)
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func sameRows(t *testing.T, m *model, want ...row) {
+	t.Helper()
+	if d := cmp.Diff(want, rows(m.alerts), cmp.AllowUnexported(row{})); d != "" {
+		t.Error(d)
+	}
+}
+
+const noPause = "route: {channels: [desk]}\nstories: {update_interval: 0s}\n"
+
 func TestOneItemIsOneAlert(t *testing.T) {
 	m := newModel()
-	n := m.start(t, config(t, oneRoute), (&endpoint{}).channel("desk"))
+	n := m.start(t, config(t, noPause), (&endpoint{}).channel("desk"))
 	throughAlerts(t, m, n,
 		match("i1"),
 		match("i1", edited("r2")),
@@ -42,27 +106,15 @@ func TestOneItemIsOneAlert(t *testing.T) {
 		match("i2"),
 		match("i1", func(m *news.Match) { m.Watchlist = "other" }),
 	)
-	type row struct {
-		kind     string
-		revision int
-		added    []string
-	}
-	var got []row
-	for _, a := range m.alerts {
-		got = append(got, row{a.Kind, a.Revision, a.New})
-	}
-	want := []row{
-		{news.KindFirst, 1, nil},
-		{news.KindFold, 2, nil},
-		{news.KindUpdate, 3, []string{"entity ttp"}},
-		{news.KindUpdate, 4, []string{"severity high"}},
-		{news.KindFold, 5, nil},
-		{news.KindFirst, 1, nil},
-		{news.KindFirst, 1, nil},
-	}
-	if d := cmp.Diff(want, got, cmp.AllowUnexported(row{})); d != "" {
-		t.Error(d)
-	}
+	sameRows(t, m,
+		row{kind: news.KindFirst, revision: 1},
+		row{kind: news.KindFold, revision: 2},
+		row{kind: news.KindUpdate, revision: 3, added: []string{"entity ttp"}},
+		row{kind: news.KindUpdate, revision: 4, added: []string{"severity high"}},
+		row{kind: news.KindFold, revision: 5},
+		row{kind: news.KindFirst, revision: 1},
+		row{kind: news.KindFirst, revision: 1},
+	)
 	for i := range 5 {
 		if m.alerts[i].ID != m.alerts[0].ID {
 			t.Errorf("record %d has another alert id", i)
@@ -70,39 +122,67 @@ func TestOneItemIsOneAlert(t *testing.T) {
 	}
 }
 
-// TestARedeliveredMatchMakesTheSameRecord: in the same process, and in the next one, whatever came in between.
-func TestARedeliveredMatchMakesTheSameRecord(t *testing.T) {
+// TestOneEventIsOneAlert: reports of one event by several outlets make one alert for each watchlist; another event makes its own.
+func TestOneEventIsOneAlert(t *testing.T) {
+	m := newModel()
+	n := m.start(t, config(t, oneRoute), (&endpoint{}).channel("desk"))
+	throughAlerts(t, m, n,
+		match("i1", about("raid"), from("Daily", "en", 2)),
+		match("i2", about("raid"), from("Wire", "en", 2)),
+		match("i3", about("talks"), from("Wire", "en", 2)),
+		match("i4", about("raid"), from("Post", "en", 3)),
+		match("i2", about("raid"), func(m *news.Match) { m.Watchlist = "other" }),
+		match("i4", about("raid"), func(m *news.Match) { m.Watchlist = "other" }),
+	)
+	sameRows(t, m, row{kind: news.KindFirst, revision: 1}, row{kind: news.KindFold, revision: 2}, row{kind: news.KindFirst, revision: 1},
+		row{kind: news.KindFold, revision: 3}, row{kind: news.KindFirst, revision: 1}, row{kind: news.KindFold, revision: 2})
+	last := m.alerts[3]
+	if last.Items != 3 || !slices.Equal(last.Outlets, []string{"Daily", "Wire", "Post"}) || len(last.Also) != 2 || last.Also[1].Outlet != "Post" {
+		t.Errorf("the last fold says %d items, outlets %v, also %v", last.Items, last.Outlets, last.Also)
+	}
+	if l := m.alerts[1].Joined; l == nil || l.Story != "i1" || l.Points <= 0 || len(l.Evidence) == 0 {
+		t.Errorf("why i2 belongs to i1: %+v", l)
+	}
+	if l := m.alerts[4].Joined; l == nil || l.Story != "i1" {
+		t.Errorf("why i2 belongs to i1, for the other list: %+v", l)
+	}
+}
+
+func TestStoriesNone(t *testing.T) {
+	m := newModel()
+	n := m.start(t, config(t, "route: {channels: [desk]}\nstories: none\n"), (&endpoint{}).channel("desk"))
+	throughAlerts(t, m, n, match("i1", about("raid")), match("i2", about("raid")))
+	sameRows(t, m, row{kind: news.KindFirst, revision: 1}, row{kind: news.KindFirst, revision: 1})
+}
+
+// TestAMatchMakesOneRecord: a redelivered match makes no other record, in the same process and in the next one.
+func TestAMatchMakesOneRecord(t *testing.T) {
 	m := newModel()
 	ch := (&endpoint{}).channel("desk")
 	n := m.start(t, config(t, oneRoute), ch)
 	matches := []news.Match{match("i1"), match("i1", edited("r2", withEntity("ttp"))), match("i1", edited("r3"))}
 	throughAlerts(t, m, n, matches...)
-	want := slices.Clone(m.alerts)
 	for _, restart := range []bool{false, true} {
 		if restart {
 			n = m.start(t, config(t, oneRoute), ch)
 		}
 		m.pass(time.Hour)
 		m.seen = map[string]bool{} // the window of the bus is over
-		m.alerts = nil
 		for i := range matches {
 			must(t, n.HandleMatch(t.Context(), matches[len(matches)-1-i]))
 		}
-		slices.Reverse(m.alerts)
-		if d := cmp.Diff(want, m.alerts); d != "" {
-			t.Errorf("after a restart: %v\n%s", restart, d)
+		if len(m.alerts) != len(matches) {
+			t.Fatalf("after a restart: %v: %d records of %d matches", restart, len(m.alerts), len(matches))
 		}
-		m.alerts = slices.Clone(want)
 	}
 }
 
-// TestALostFirstIsNotHiddenByItsFold: the first record was never stored, a later fold was; after a restart the match must open the alert.
-func TestALostFirstIsNotHiddenByItsFold(t *testing.T) {
+// TestRecordsAreStoredInOrder: a record that could not be stored is stored before the next match is decided, as it was decided.
+func TestRecordsAreStoredInOrder(t *testing.T) {
 	m := newModel()
 	ch := (&endpoint{}).channel("desk")
 	o := m.options(t, config(t, oneRoute), ch)
-	publish := o.PublishAlert
-	broken := true
+	publish, broken := o.PublishAlert, true
 	o.PublishAlert = func(ctx context.Context, a news.Alert) error {
 		if broken {
 			return errors.New("the bus is away")
@@ -111,15 +191,16 @@ func TestALostFirstIsNotHiddenByItsFold(t *testing.T) {
 	}
 	n, err := New(o)
 	must(t, err)
-	if n.HandleMatch(t.Context(), match("i1")) == nil {
+	if n.HandleMatch(t.Context(), match("i1")) == nil || n.HandleMatch(t.Context(), match("i1", edited("r2"))) == nil {
 		t.Fatal("a failed publish was swallowed")
 	}
+	m.pass(time.Minute)
 	broken = false
 	must(t, n.HandleMatch(t.Context(), match("i1", edited("r2"))))
-	n = m.start(t, config(t, oneRoute), ch)
 	must(t, n.HandleMatch(t.Context(), match("i1")))
-	if last := m.alerts[len(m.alerts)-1]; len(m.alerts) != 2 || last.Kind != news.KindFirst || last.Revision != 3 {
-		t.Errorf("records %+v", m.alerts)
+	sameRows(t, m, row{kind: news.KindFirst, revision: 1}, row{kind: news.KindFold, revision: 2})
+	if m.alerts[0].At.After(m.alerts[1].At.Add(-time.Minute)) {
+		t.Error("the first record was decided anew")
 	}
 }
 
@@ -136,27 +217,46 @@ func TestCanariesAlwaysPass(t *testing.T) {
 			t.Errorf("ledger %+v", l)
 		}
 	}
-	if n.stories.size() != 0 || len(m.due) != 0 {
+	if n.stories.counts() != (storyCounts{}) || len(m.due) != 0 {
 		t.Error("a canary left something behind")
 	}
 }
 
 func TestOpenAlertsAreBounded(t *testing.T) {
-	s := newStories()
+	s, err := newStories(&Config{})
+	must(t, err)
 	now := time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
-	x := match("old")
+	x, y := match("old", about("x")), match("new", about("y"))
 	s.take(&x, now)
-	y := match("new")
 	s.take(&y, now.Add(retention))
 	s.sweep(now.Add(retention + time.Hour))
-	if s.size() != 1 {
-		t.Errorf("%d alerts, the old one must be forgotten", s.size())
+	if s.counts().alerts != 1 || len(s.items) != 1 || len(s.matches) != 1 || len(s.of) != 1 {
+		t.Errorf("%+v, %d items, %d matches, %d stories: the old ones must be forgotten", s.counts(), len(s.items), len(s.matches), len(s.of))
 	}
 	for i := range maxOpen {
-		m := match("i" + string(rune('a'+i%26)) + time.Duration(i).String())
+		m := match(fmt.Sprint("i", i))
 		s.take(&m, now)
 	}
-	if s.size() > maxOpen {
-		t.Errorf("%d alerts, the limit is %d", s.size(), maxOpen)
+	if n := s.counts().alerts; n > maxOpen || len(s.items) > maxOpen || len(s.matches) > maxOpen {
+		t.Errorf("%d alerts, %d items, %d matches, the limit is %d", n, len(s.items), len(s.matches), maxOpen)
+	}
+}
+
+// TestALargeRecordLosesItsText: what the bus would refuse goes without its body.
+func TestALargeRecordLosesItsText(t *testing.T) {
+	m := newModel()
+	n := m.start(t, config(t, oneRoute), (&endpoint{}).channel("desk"))
+	throughAlerts(t, m, n, match("i1", func(m *news.Match) {
+		for i := range 13_000 {
+			m.Mentions = append(m.Mentions, news.Mention{Entity: "bla", Alias: "BLA", Field: "body", Start: i, End: i + 3, Text: "BLA", Why: "named"})
+		}
+		m.Item.Body = "BLA"
+	}))
+	a := m.alerts[0]
+	if _, err := news.Encode(a); err != nil {
+		t.Error(err)
+	}
+	if len(a.Match.Mentions) != 1 || a.Match.Item.Body != "" || a.Match.Item.Title == "" || !slices.Contains(a.Match.Item.Flags, news.FlagTruncated) {
+		t.Errorf("%d mentions, item %+v", len(a.Match.Mentions), a.Match.Item)
 	}
 }

@@ -13,7 +13,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tocsin/bus"
 	"tocsin/cmd/tocsin/newsroom"
+	"tocsin/news"
 )
 
 type demoFlags struct {
@@ -98,7 +100,9 @@ func demoRun(ctx context.Context, s std, f demoFlags, file string, world *newsro
 		stop := time.AfterFunc(f.length, cancel)
 		defer stop.Stop()
 	}
-	if err := in.run(runCtx); err != nil {
+	folds := make(chan error, 1)
+	go func() { folds <- in.readFolds(runCtx, world) }()
+	if err := errors.Join(in.run(runCtx), <-folds); err != nil {
 		return err
 	}
 	if f.dir != "" {
@@ -112,6 +116,16 @@ func demoRun(ctx context.Context, s std, f demoFlags, file string, world *newsro
 		return failed(errors.New("the demo saw a wrong alert"))
 	}
 	return nil
+}
+
+// readFolds tells the newsroom what was joined to an alert without a message, for its report.
+func (in *instance) readFolds(ctx context.Context, world *newsroom.World) error {
+	return in.bus.ReadAlerts(ctx, time.Time{}, true, func(a news.Alert, _ bus.Meta) error {
+		if a.Kind == news.KindFold {
+			world.AddFold(newsroom.Fold{Alert: a.ID, Watchlist: a.Watchlist, URL: a.Match.Item.URL, IDs: a.Match.IDs()})
+		}
+		return nil
+	})
 }
 
 // keepMails writes what the mail server took, one file each, for a mail reader.
@@ -175,6 +189,7 @@ channels:
       to: [desk@example.org]
 notifier:
   max_alert_age: 72h
+  stories: {update_interval: 5s} # half an hour outside this demo
   route: {channels: [terminal, hook, mail]}
 `)
 }

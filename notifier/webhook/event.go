@@ -45,7 +45,11 @@ type Data struct {
 	Severity  string            `json:"severity,omitempty"`
 	Summary   string            `json:"summary"` // one line
 	New       []string          `json:"new,omitempty"`
-	Text      []string          `json:"text,omitempty"` // what a heartbeat or news about the program itself says, one fact a line
+	Before    string            `json:"before,omitempty"`    // title of the item until the edit that made this update
+	Also      []Report          `json:"also,omitempty"`      // reports that joined the story since the last message; at most 12
+	AlsoMore  int               `json:"also_more,omitempty"` // further such reports
+	Outlets   int               `json:"outlets,omitempty"`   // that report the story
+	Text      []string          `json:"text,omitempty"`      // what a heartbeat or news about the program itself says, one fact a line
 	Labels    map[string]string `json:"labels,omitempty"`
 	Items     []Item            `json:"items,omitempty"` // at most 10
 	ItemCount int               `json:"item_count,omitempty"`
@@ -75,6 +79,15 @@ type Item struct {
 	Published time.Time `json:"published,omitzero"`
 	FirstSeen time.Time `json:"first_seen"`
 	Snippet   string    `json:"snippet,omitempty"`
+}
+
+// Report is one report of the story beside the item.
+type Report struct {
+	ID     string `json:"id,omitempty"`
+	Title  string `json:"title,omitempty"`
+	URL    string `json:"url,omitempty"`
+	Outlet string `json:"outlet,omitempty"`
+	Lang   string `json:"lang,omitempty"`
 }
 
 // Mention is a watched alias found in the item.
@@ -127,6 +140,11 @@ func newEvent(source string, a *news.Alert) Event {
 		Alert: a.ID, Revision: a.Revision, Kind: a.Kind, Story: a.Story, Watchlist: Named{ID: a.Watchlist, Name: m.Title},
 		Severity: v.Severity, Summary: v.Subject(), New: first(a.New, maxList), Text: lines(v), Labels: m.Labels, ItemCount: a.Items,
 	}
+	e.Data.Before, e.Data.AlsoMore, e.Data.Outlets = text(a.Before), a.AlsoMore, len(a.Outlets)
+	for _, x := range a.Also {
+		link, _ := notifier.SafeLink(x.URL)
+		e.Data.Also = append(e.Data.Also, Report{x.Item, text(x.Title), link, text(x.Outlet), x.Lang})
+	}
 	if it.ID != "" {
 		e.Data.Items = []Item{{
 			ID: it.ID, Title: v.Title(), URL: v.Link, Outlet: v.Outlet, Lang: v.Lang, Country: it.Country,
@@ -153,8 +171,8 @@ func digestEvent(source string, entries []news.Alert, d *news.Delivery) Event {
 		Alert: d.ID, Kind: kindDigest, Watchlist: Named{ID: d.Watchlist}, Severity: d.Severity.String(), Summary: v.Title, ItemCount: len(entries),
 		Truncated: len(entries) > maxItems,
 	}
-	for i := range entries {
-		e.Data.Entries = append(e.Data.Entries, entries[i].Key())
+	for _, r := range d.Alerts {
+		e.Data.Entries = append(e.Data.Entries, (&news.Alert{ID: r.ID, Revision: r.Revision}).Key())
 	}
 	for _, x := range first(v.Full, maxItems) {
 		it := &x.Alert.Match.Item
@@ -195,11 +213,13 @@ func encode(e Event) ([]byte, error) {
 			d.Items, d.Truncated = first(d.Items, len(d.Items)/2), true
 			continue
 		}
-		if len(d.Labels)+len(d.Mentions)+len(d.Rules)+len(d.Entities)+len(d.New)+len(d.Text) == 0 {
+		if len(d.Labels)+len(d.Mentions)+len(d.Rules)+len(d.Entities)+len(d.New)+len(d.Text)+len(d.Also) == 0 {
 			return nil, fmt.Errorf("write event: %d bytes, the limit is %d", len(b), maxBody)
 		}
 		d.Labels, d.Truncated = nil, true
 		d.Mentions, d.Rules = first(d.Mentions, len(d.Mentions)/2), first(d.Rules, len(d.Rules)/2)
 		d.Entities, d.New, d.Text = first(d.Entities, len(d.Entities)/2), first(d.New, len(d.New)/2), first(d.Text, len(d.Text)/2)
+		d.AlsoMore += len(d.Also) - len(d.Also)/2
+		d.Also = first(d.Also, len(d.Also)/2)
 	}
 }

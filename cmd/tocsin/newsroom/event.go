@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 )
 
 // Alert is what the webhook's body tells about one item, as far as the report needs it.
@@ -15,6 +16,8 @@ type Alert struct {
 	Severity  string
 	URL       string   // of the item
 	IDs       []string // entities and rules that were flagged; empty where a message names several items together
+	New       []string // entities and rules that the update names as new, its item's or those of an update whose place it took
+	Also      []string // addresses of further reports that it names
 }
 
 // cloudEvent is read with tolerance: unknown fields are ignored, a thing may be written as its id or as an object with an id, and an alert may
@@ -42,6 +45,8 @@ type eventAlert struct {
 	Entities  []eventID   `json:"entities"`
 	Rules     []eventID   `json:"rules"`
 	Match     eventMatch  `json:"match"`
+	New       []string    `json:"new"`
+	Also      []eventItem `json:"also"`
 }
 
 type eventMatch struct {
@@ -103,6 +108,14 @@ func (a *eventAlert) alerts() []Alert {
 		for _, x := range list {
 			out[0].IDs = append(out[0].IDs, x.ID)
 		}
+	}
+	for _, f := range a.New {
+		if kind, id, _ := strings.Cut(f, " "); kind == "entity" || kind == "rule" {
+			out[0].New = append(out[0].New, id)
+		}
+	}
+	for _, x := range a.Also {
+		out[0].Also = append(out[0].Also, x.URL)
 	}
 	return out
 }

@@ -49,6 +49,7 @@ type World struct {
 	extra   map[string][]byte // WatchlistsYAML
 	mail    *mailSink
 	hook    *hookSink
+	folds   foldBook
 	servers []*http.Server
 	wg      sync.WaitGroup
 }

@@ -14,8 +14,9 @@ import (
 // States of a Row.
 const (
 	Alerted   = "alerted"   // a webhook told it, with every id that the truth asks for
-	Folded    = "folded"    // told by another item of the same story
-	Missed    = "missed"    // served, but not told
+	Folded    = "folded"    // joined to an alert that another item of the same story told, with every id that the truth asks for
+	Missed    = "missed"    // served, but neither told nor joined to an alert
+	Hidden    = "hidden"    // joined to an alert of another event, or to one that does not name what it mentions: nobody hears of it
 	Partial   = "partial"   // told, but without an id that the truth asks for
 	False     = "false"     // told, although nothing of that watchlist is mentioned, or with an id that is not
 	Allowed   = "allowed"   // told; the truth does not ask for it, but the text names it
@@ -40,12 +41,14 @@ type Report struct {
 	Alerted    int // of these
 	Folded     int // of these
 	Allowed    int // pairs beside the planted ones that were rightly told
-	Missed     int // Missed and Partial rows
+	Missed     int // Missed, Hidden and Partial rows
 	False      int
 	Duplicates int // rows told as new under two webhook ids
 	Repeats    int // webhook ids that were taken in more than once
 	Waiting    int // pairs whose item was not served yet
 	Splits     int // stories of the truth that were told as new more than once; a matter of taste, not of OK
+	Mixed      int // alerts that told items of different events as one; of those that nobody was told at all Missed counts
+	Updates    int // messages that told something new of a story
 	Unread     int // webhook bodies that could not be read
 	Forged     int // requests with a wrong signature
 	P50, P99   time.Duration
@@ -77,12 +80,13 @@ func (w *World) Report(judged []string) Report {
 		judged = Judged()
 	}
 	r := Report{Forged: w.Forged()}
-	seen := w.told(judged, &r)
+	seen, threads := w.told(judged, &r)
+	w.folds.join(threads)
 	stories := map[pair]int{}
 	var lat []time.Duration
 	for _, it := range w.items {
 		for _, list := range judged {
-			row := w.judge(it, list, seen)
+			row := w.judge(it, list, seen, threads)
 			if row.State == "" {
 				continue
 			}
@@ -95,7 +99,7 @@ func (w *World) Report(judged []string) Report {
 			r.Rows = append(r.Rows, row)
 		}
 	}
-	w.foldStories(r.Rows)
+	r.Mixed = w.mixed(threads)
 	r.count()
 	for _, n := range stories {
 		if n > 1 {
@@ -106,8 +110,8 @@ func (w *World) Report(judged []string) Report {
 	return r
 }
 
-func (w *World) told(judged []string, r *Report) map[pair]*told {
-	seen := map[pair]*told{}
+func (w *World) told(judged []string, r *Report) (map[pair]*told, map[string]*thread) {
+	seen, threads := map[pair]*told{}, map[string]*thread{}
 	kept := map[string]int{}
 	for _, h := range w.Hits() {
 		if !h.Kept {
@@ -123,6 +127,10 @@ func (w *World) told(judged []string, r *Report) map[pair]*told {
 			if !slices.Contains(judged, a.Watchlist) {
 				continue
 			}
+			threadOf(threads, a.ID, a.Watchlist).tell(&a)
+			if a.Kind == news.KindUpdate && kept[h.ID] == 1 {
+				r.Updates++
+			}
 			p := pair{a.URL, a.Watchlist}
 			t := seen[p]
 			if t == nil {
@@ -137,14 +145,19 @@ func (w *World) told(judged []string, r *Report) map[pair]*told {
 			}
 		}
 	}
-	return seen
+	return seen, threads
 }
 
 // judge gives the row of one pair; State "" when there is nothing to say.
-func (w *World) judge(it *item, list string, seen map[pair]*told) Row {
+func (w *World) judge(it *item, list string, seen map[pair]*told, threads map[string]*thread) Row {
 	row := Row{Item: it.Item, Watchlist: list, Want: w.of(list, it.Expect)}
 	row.Item.URL = it.url
 	t := seen[pair{it.url, list}]
+	if t == nil {
+		if row.State = w.joined(it, &row, threads); row.State != "" {
+			return row
+		}
+	}
 	switch {
 	case t == nil && len(row.Want) == 0:
 		return row
@@ -187,21 +200,6 @@ func (w *World) of(list string, ids []string) []string {
 	return out
 }
 
-// foldStories turns Missed into Folded where another item of the story told the same watchlist.
-func (w *World) foldStories(rows []Row) {
-	ok := map[pair]bool{}
-	for _, r := range rows {
-		if r.Item.Story != "" && (r.State == Alerted || r.State == Duplicate || r.State == Partial) {
-			ok[pair{r.Item.Story, r.Watchlist}] = true
-		}
-	}
-	for i, r := range rows {
-		if r.State == Missed && ok[pair{r.Item.Story, r.Watchlist}] {
-			rows[i].State = Folded
-		}
-	}
-}
-
 func (r *Report) count() {
 	for _, row := range r.Rows {
 		if len(row.Want) > 0 {
@@ -214,7 +212,7 @@ func (r *Report) count() {
 			r.Folded++
 		case Allowed:
 			r.Allowed++
-		case Missed, Partial:
+		case Missed, Partial, Hidden:
 			r.Missed++
 		case False:
 			r.False++
@@ -242,9 +240,9 @@ func quantile(d []time.Duration, q float64) time.Duration {
 func (r Report) Table() string {
 	var b bytes.Buffer
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "planted\talerted\tfolded\tmissed\tfalse\tduplicate\trepeats\twaiting\tallowed\tsplits\tp50\tp99")
-	fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", r.Planted, r.Alerted, r.Folded, r.Missed, r.False, r.Duplicates, r.Repeats, r.Waiting,
-		r.Allowed, r.Splits, r.P50.Round(time.Millisecond), r.P99.Round(time.Millisecond))
+	fmt.Fprintln(w, "planted\talerted\tfolded\tmissed\tfalse\tduplicate\trepeats\twaiting\tallowed\tupdates\tsplits\tmixed\tp50\tp99")
+	fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", r.Planted, r.Alerted, r.Folded, r.Missed, r.False, r.Duplicates, r.Repeats, r.Waiting,
+		r.Allowed, r.Updates, r.Splits, r.Mixed, r.P50.Round(time.Millisecond), r.P99.Round(time.Millisecond))
 	_ = w.Flush() // into memory
 	good := []string{Alerted, Folded, Allowed}
 	r.rows(&b, "\nstate\twatchlist\titem\tlang\toutlet\twant\tgot", func(row Row) string {

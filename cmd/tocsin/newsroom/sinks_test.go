@@ -263,7 +263,7 @@ func TestReport(t *testing.T) {
 		states[row.Item.ID+" "+row.Watchlist] = row.State
 	}
 	for k, want := range map[string]string{
-		"bannu-post-kohsar armed-groups": Alerted, "bannu-post-wire armed-groups": Folded, "ttp-talks-kabul armed-groups": Partial,
+		"bannu-post-kohsar armed-groups": Alerted, "bannu-post-wire armed-groups": Missed, "ttp-talks-kabul armed-groups": Partial,
 		"khawarij-tank armed-groups": False, "phishing-playbook armed-groups": False, "ml1-cabinet corridors": Duplicate,
 		"ttk-video borders": Allowed, "ttk-video armed-groups": Alerted, "kunar-dam borders": Missed, "bla-pasni armed-groups": Waiting,
 		noise.ID + " armed-groups": False,
