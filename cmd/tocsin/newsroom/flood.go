@@ -36,7 +36,7 @@ func Flood(n, feeds int, o Options) (*World, error) {
 		p.lists[id] = list
 		it := &item{outlet: p.outlets[i%feeds], guid: id, at: share(o.Span, float64(i)/float64(n))}
 		it.Item = Item{ID: id, Kind: Planted, Outlet: it.outlet.ID, Lang: "en", Expect: []string{id}}
-		it.Title, it.Text = floodText(rng, names, name)
+		it.Title, it.Text = floodText(names, name)
 		it.outlet.items = append(it.outlet.items, it)
 		p.items = append(p.items, it)
 		p.extra[list+".yaml"] = floodEntity(p.extra[list+".yaml"], list, id, name)
@@ -62,17 +62,11 @@ func floodEntity(yaml []byte, list, id, name string) []byte {
 	return b.Bytes()
 }
 
-// floodText tells one made-up event in words that no other text of the flood shares.
-func floodText(rng *rand.Rand, n *names, name string) (title, text string) {
-	forms := []struct{ title, text string }{
-		{"%s convoy halted near %s", "Drivers said the road past %s was blocked from %d in the morning; elders of %s were asked to help."},
-		{"Market in %[2]s closes as %[1]s calls strike", "Traders in %s counted %d shuttered shops, and a committee from %s will meet on it."},
-		{"%s opens office in %s", "The bureau in %s has %d clerks and answers to a board in %s."},
-		{"Court in %[2]s hears case against %[1]s", "A bench at %s took up %d petitions, the oldest of them from %s."},
-		{"%s denies report from %s", "The paper of %s had printed a list of %d names, some of them from %s."},
-	}
-	f := forms[rng.IntN(len(forms))]
-	return fmt.Sprintf(f.title, name, n.next()), fmt.Sprintf(f.text, n.next(), 2+rng.IntN(900), n.next())
+// floodText tells one made-up event. Every word of weight is made up as well, so that whatever joins reports by what they share joins no two of these.
+func floodText(n *names, name string) (title, text string) {
+	word := func() string { return strings.ToLower(n.next()) }
+	title = fmt.Sprintf("%s %s the %s in %s", name, word(), word(), n.next())
+	return title, fmt.Sprintf("The %s of %s %s it, and %s was %s.", word(), n.next(), word(), n.next(), word())
 }
 
 // names makes pronounceable names, each once.
