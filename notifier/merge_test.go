@@ -23,14 +23,14 @@ func both(x, y string) func(*news.Match) {
 	}
 }
 
-func list(id string) func(*news.Match) { return func(m *news.Match) { m.Watchlist = id } }
+func inList(id string) func(*news.Match) { return func(m *news.Match) { m.Watchlist = id } }
 
 // TestALateMergeKeepsTheOlderAlert: for each watchlist the older alert goes on, and says which one ended in it; nobody is told twice what they know.
 func TestALateMergeKeepsTheOlderAlert(t *testing.T) {
 	m := newModel()
 	n := m.start(t, config(t, noPause), (&endpoint{}).channel("desk"))
 	throughAlerts(t, m, n,
-		match("i1", about("raid")), match("i2", about("talks"), withEntity("ttp"), titled("Talks begin")), match("i2", about("talks"), list("second"), withEntity("isk")),
+		match("i1", about("raid")), match("i2", about("talks"), withEntity("ttp"), titled("Talks begin")), match("i2", about("talks"), inList("second"), withEntity("isk")),
 		match("i3", both("raid", "talks")), match("i4", both("raid", "talks")), match("i5", both("raid", "talks")),
 	)
 	raid, talks, second := m.alerts[0].ID, m.alerts[1].ID, m.alerts[2].ID
@@ -55,8 +55,8 @@ func TestALateMergeKeepsTheOlderAlert(t *testing.T) {
 	}
 	throughAlerts(t, m, n,
 		match("i7", about("talks"), withEntity("ttp")),
-		match("i7", about("talks"), withEntity("isk"), list("second")),
-		match("i8", about("raid"), list("second"), withEntity("isk")))
+		match("i7", about("talks"), withEntity("isk"), inList("second")),
+		match("i8", about("raid"), inList("second"), withEntity("isk")))
 	for i, want := range []string{raid, second, second} {
 		if a := m.alerts[len(m.alerts)-3+i]; a.ID != want || a.Kind != news.KindFold {
 			t.Errorf("after the merge: %s of %s with %q, want a fold of %s", a.Kind, a.ID, a.New, want)
@@ -103,7 +103,7 @@ func newLife(seed uint64, n int) life {
 			change = append(change, edited(fmt.Sprint("r", i)))
 		}
 		for _, w := range []string{"armed-groups", "second"}[r.IntN(2):] {
-			l.matches = append(l.matches, match(id, append(slices.Clone(change), list(w))...))
+			l.matches = append(l.matches, match(id, append(slices.Clone(change), inList(w))...))
 			l.gaps = append(l.gaps, time.Duration(r.IntN(12))*time.Minute)
 		}
 	}
