@@ -171,7 +171,14 @@ func digestEvent(source string, entries []news.Alert, d *news.Delivery) Event {
 		Alert: d.ID, Kind: kindDigest, Watchlist: Named{ID: d.Watchlist}, Severity: d.Severity.String(), Summary: v.Title, ItemCount: len(entries),
 		Truncated: len(entries) > maxItems,
 	}
-	for _, r := range d.Alerts {
+	refs := d.Alerts
+	if len(refs) < len(entries) { // planned by an older program
+		refs = nil
+		for i := range entries {
+			refs = append(refs, news.AlertRef{ID: entries[i].ID, Revision: entries[i].Revision})
+		}
+	}
+	for _, r := range refs {
 		e.Data.Entries = append(e.Data.Entries, (&news.Alert{ID: r.ID, Revision: r.Revision}).Key())
 	}
 	for _, x := range first(v.Full, maxItems) {
