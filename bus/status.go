@@ -48,6 +48,7 @@ type ConsumerStatus struct {
 	Pending       uint64    `json:"pending"`     // not handed out yet
 	AckPending    int       `json:"ack_pending"` // under way, or waiting for another try
 	Redelivered   int       `json:"redelivered"`
+	Waiting       int       `json:"waiting"` // requests for messages that wait: 0 for long means that nobody reads
 	LastDelivered time.Time `json:"last_delivered,omitzero"`
 	LastAcked     time.Time `json:"last_acked,omitzero"`
 	PausedFor     int64     `json:"paused_for_seconds,omitempty"`
@@ -101,7 +102,7 @@ func (b *Bus) Status(ctx context.Context) (Status, error) {
 }
 
 func consumerStatus(c *jetstream.ConsumerInfo) ConsumerStatus {
-	row := ConsumerStatus{Name: c.Name, Stream: c.Stream, Pending: c.NumPending, AckPending: c.NumAckPending, Redelivered: c.NumRedelivered}
+	row := ConsumerStatus{Name: c.Name, Stream: c.Stream, Pending: c.NumPending, AckPending: c.NumAckPending, Redelivered: c.NumRedelivered, Waiting: c.NumWaiting}
 	if c.Delivered.Last != nil {
 		row.LastDelivered = *c.Delivered.Last
 	}

@@ -25,7 +25,6 @@ func (in *instance) handler() http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(in.reg, promhttp.HandlerOpts{EnableOpenMetrics: true, Registry: in.reg}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", in.serveReady)
-	mux.HandleFunc("GET /{$}", in.serveStatusPage)
 	for _, form := range []string{"rss", "atom", "json"} {
 		mux.Handle("GET /alerts."+form, in.feed)
 	}
@@ -56,7 +55,13 @@ func (in *instance) handler() http.Handler {
 		mux.HandleFunc("POST "+feedbackPath, in.serveFeedback)
 	}
 	mux.HandleFunc("GET /api/v1/ledger/check", in.serveLedgerCheck)
-	return in.public(in.local(mux))
+	return in.public(in.local(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if in.page.Owns(r) {
+			in.page.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})))
 }
 
 // local refuses requests that a web page could make a browser send: a foreign Host (DNS rebinding), and writes from another origin.
@@ -67,7 +72,7 @@ func (in *instance) local(next http.Handler) http.Handler {
 			http.Error(w, "this host name is not ours: open the page by its address", http.StatusForbidden)
 			return
 		}
-		if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Header.Get("X-Tocsin") == "" && !signed {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Header.Get("X-Tocsin") == "" && !signed && !in.page.Owns(r) {
 			http.Error(w, "writes need the header X-Tocsin: the command line sets it", http.StatusForbidden)
 			return
 		}

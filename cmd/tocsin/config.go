@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"tocsin/cmd/tocsin/page"
 	"tocsin/news/strict"
 	"tocsin/notifier"
 	"tocsin/notifier/feed"
@@ -42,6 +43,7 @@ type httpConfig struct {
 	strict.Pos
 	Listen strict.Text `yaml:"listen"`
 	Feeds  feed.Config `yaml:"feeds"` // alerts as RSS, Atom and JSON Feed
+	Page   page.Config `yaml:"page"`  // the status page
 }
 
 type busConfig struct {
@@ -129,6 +131,7 @@ func loadConfig(path string) (config, strict.Faults) {
 	c.fillChannels()
 	c.resolveChannels()
 	c.HTTP.Feeds.TokenFile.Value = c.path(c.HTTP.Feeds.TokenFile.Value)
+	c.HTTP.Page.TokenFile.Value = c.path(c.HTTP.Page.TokenFile.Value)
 	faults = append(faults, c.check(path)...)
 	return c, faults.Sort()
 }
@@ -187,7 +190,10 @@ func (c *config) check(path string) strict.Faults {
 		faults.Add(strict.Pos{File: path}, "write 1 or more", "workers must be positive")
 	}
 	faults = append(faults, c.HTTP.Feeds.Check()...)
-	if t := c.HTTP.Feeds.TokenFile; t.Value != "" {
+	for _, t := range []strict.Text{c.HTTP.Feeds.TokenFile, c.HTTP.Page.TokenFile} {
+		if t.Value == "" {
+			continue
+		}
 		if _, err := notifier.FileRef(t).Read(); err != nil {
 			faults.Add(at(t.Pos), "create the file, readable by this user, or remove the key", "%s", err)
 		}

@@ -52,6 +52,7 @@ func floors() []room {
 		},
 		{dir: "notifier/*", floor: 4, ours: []string{"news", "news/strict", "notifier"}, outside: []string{prometheusModule}},
 		{dir: "cmd/tocsin/newsroom", floor: 3, ours: []string{"news", "news/strict"}, outside: []string{"github.com/emersion/go-smtp", "github.com/emersion/go-sasl", "golang.org/x/text/encoding"}, tests: []string{"matcher", "matcher/watchlist", "watchlists"}},
+		{dir: "cmd/tocsin/page", floor: 3, ours: []string{"news", "news/strict", "matcher/fold", "bus", "fetcher", "notifier"}},
 		{
 			dir: "cmd/tocsin", floor: 5, ours: []string{"*"},
 			outside: []string{"github.com/spf13/cobra", "golang.org/x/term", "code.dny.dev/ssrf", "github.com/prometheus/client_golang"},
@@ -66,7 +67,7 @@ func testModules() []string {
 	return []string{
 		"github.com/google/go-cmp", "github.com/rogpeppe/go-internal/testscript", "github.com/prometheus/client_golang",
 		"github.com/coregx/ahocorasick", "github.com/clipperhouse/uax29/v2", "github.com/santhosh-tekuri/jsonschema/v6",
-		"github.com/standard-webhooks/standard-webhooks/libraries", "github.com/mmcdole/gofeed", "go.yaml.in/yaml/v3",
+		"github.com/standard-webhooks/standard-webhooks/libraries", "github.com/mmcdole/gofeed", "go.yaml.in/yaml/v3", "golang.org/x/net/websocket",
 	}
 }
 

@@ -130,7 +130,8 @@ func TestReloadRefusesAndRecovers(t *testing.T) {
 		t.Errorf("after the refusal: %+v", s)
 	}
 	for path, want := range map[string]string{
-		"/metrics": `tocsin_config_last_reload_successful{what="watchlists"} 0`, "/api/v1/status": `"ok":false`, "/": "The watchlists were refused",
+		"/metrics": `tocsin_config_last_reload_successful{what="watchlists"} 0`, "/api/v1/status": `"ok":false`, "/": "the watchlists were refused: a.yaml:7:12: ",
+		"/system": "The watchlists were refused",
 	} {
 		if got := w.get(t, path); !strings.Contains(got, want) {
 			t.Errorf("%s does not say %q", path, want)

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"tocsin/bus"
+	"tocsin/cmd/tocsin/page"
 	"tocsin/fetcher"
 	"tocsin/matcher"
 	"tocsin/news"
@@ -45,6 +46,7 @@ type instance struct {
 	index    atomic.Pointer[matcher.Index]
 	recent   *recent
 	feed     *feed.Feed
+	page     *page.Page
 	leave    http.Handler // what links to leave a list lead to
 	reload   *reloader
 	ready    atomic.Bool
@@ -93,7 +95,7 @@ func (in *instance) pipeline() []stage {
 			}})
 		}
 	}
-	return append(s, stage{"recent alerts", in.followAlerts})
+	return append(append(s, stage{"recent alerts", in.followAlerts}), in.pageStages()...)
 }
 
 // open builds every room. It fails before anything runs when the configuration, the port, the data directory or the bus is unusable.
@@ -204,7 +206,7 @@ func (in *instance) buildRooms(feeds []fetcher.Feed) error {
 	if in.clustered() && in.roles.notifier && in.cfg.Notifier.Waits() {
 		in.log.Warn("routes have digests, groups, quiet hours or throttles: run only one notifier on this bus", "component", "notifier")
 	}
-	return nil
+	return in.buildPage()
 }
 
 func (in *instance) fetcherOptions(feeds []fetcher.Feed) fetcher.Options {
