@@ -4,7 +4,7 @@ FUZZTIME ?= 5s
 BENCH    ?= .
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
-.PHONY: help build test race vet fmt lint fuzz bench peers e2e soak image ci clean
+.PHONY: help build test pages race vet fmt lint fuzz bench peers e2e soak image ci clean
 
 help:
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1	/p' Makefile
@@ -14,6 +14,9 @@ build: ## the program, in dist/
 
 test: ## all tests; TOCSIN_DATA=folder brings the data tests in
 	go run ./cmd/test
+
+pages: ## the status page in a headless browser; TOCSIN_PICTURES=folder writes pictures of it
+	.ci/pages
 
 race: ## all tests under the race detector, without the heavy ones
 	go run ./cmd/test -race -short

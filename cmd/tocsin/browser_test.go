@@ -137,39 +137,54 @@ func (b *browser) call(session, method string, params map[string]any, out any) e
 
 // tab is one page of the browser, with what it complained about and what it asked for.
 type tab struct {
+	t        testing.TB
 	b        *browser
+	target   string
 	session  string
 	errors   []string
 	requests []string
 	loaded   chan struct{}
 }
 
-func (b *browser) open() *tab {
-	b.t.Helper()
+// open opens a tab, which the test closes at its end.
+func (b *browser) open(t *testing.T) *tab {
+	t.Helper()
 	var target struct{ TargetID string }
 	var attached struct {
 		SessionID string `json:"sessionId"`
 	}
 	must := func(err error) {
 		if err != nil {
-			b.t.Fatal(err)
+			t.Fatal(err)
 		}
 	}
 	must(b.call("", "Target.createTarget", map[string]any{"url": "about:blank"}, &target))
 	must(b.call("", "Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &attached))
-	t := &tab{b: b, session: attached.SessionID, loaded: make(chan struct{}, 1)}
+	p := &tab{t: t, b: b, target: target.TargetID, session: attached.SessionID, loaded: make(chan struct{}, 1)}
+	t.Cleanup(p.close)
 	b.mu.Lock()
-	b.tabs[t.session] = t
+	b.tabs[p.session] = p
 	b.mu.Unlock()
 	for _, domain := range []string{"Page", "Runtime", "Log", "Network"} {
-		must(b.call(t.session, domain+".enable", nil, nil))
+		must(b.call(p.session, domain+".enable", nil, nil))
 	}
-	return t
+	return p
+}
+
+// close closes the tab; a second time does nothing.
+func (p *tab) close() {
+	p.b.mu.Lock()
+	known := p.b.tabs[p.session] != nil
+	delete(p.b.tabs, p.session)
+	p.b.mu.Unlock()
+	if known {
+		_ = p.b.call("", "Target.closeTarget", map[string]any{"targetId": p.target}, nil) // the browser may have ended
+	}
 }
 
 // take notes an event. The caller holds b.mu.
-func (t *tab) take(m *message) {
-	var p struct {
+func (p *tab) take(m *message) {
+	var x struct {
 		Request          struct{ URL string }
 		Entry            struct{ Level, Text, URL string }
 		Type             string
@@ -179,68 +194,68 @@ func (t *tab) take(m *message) {
 			Exception struct{ Description string }
 		}
 	}
-	if json.Unmarshal(m.Params, &p) != nil {
+	if json.Unmarshal(m.Params, &x) != nil {
 		return
 	}
 	switch m.Method {
 	case "Page.loadEventFired":
 		select {
-		case t.loaded <- struct{}{}:
+		case p.loaded <- struct{}{}:
 		default:
 		}
 	case "Network.requestWillBeSent":
-		t.requests = append(t.requests, p.Request.URL)
+		p.requests = append(p.requests, x.Request.URL)
 	case "Log.entryAdded":
-		if p.Entry.Level == "error" || p.Entry.Level == "warning" {
-			t.errors = append(t.errors, p.Entry.Text+" "+p.Entry.URL)
+		if x.Entry.Level == "error" || x.Entry.Level == "warning" {
+			p.errors = append(p.errors, x.Entry.Text+" "+x.Entry.URL)
 		}
 	case "Runtime.exceptionThrown":
-		t.errors = append(t.errors, p.ExceptionDetails.Text+" "+p.ExceptionDetails.Exception.Description)
+		p.errors = append(p.errors, x.ExceptionDetails.Text+" "+x.ExceptionDetails.Exception.Description)
 	case "Runtime.consoleAPICalled":
-		if p.Type == "error" || p.Type == "warning" {
-			t.errors = append(t.errors, fmt.Sprint(p.Args))
+		if x.Type == "error" || x.Type == "warning" {
+			p.errors = append(p.errors, fmt.Sprint(x.Args))
 		}
 	}
 }
 
-func (t *tab) do(method string, params map[string]any) {
-	t.b.t.Helper()
-	if err := t.b.call(t.session, method, params, nil); err != nil {
-		t.b.t.Fatal(err)
+func (p *tab) do(method string, params map[string]any) {
+	p.t.Helper()
+	if err := p.b.call(p.session, method, params, nil); err != nil {
+		p.t.Fatal(err)
 	}
 }
 
 // size sets the width of the window in CSS pixels, and the theme: light or dark.
-func (t *tab) size(width, height int, theme string) {
-	t.b.t.Helper()
-	t.do("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600})
-	t.do("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": theme}}})
+func (p *tab) size(width, height int, theme string) {
+	p.t.Helper()
+	p.do("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600})
+	p.do("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": theme}}})
 }
 
 // visit loads an address and waits for it.
-func (t *tab) visit(url string) {
-	t.b.t.Helper()
-	t.settle(func() { t.do("Page.navigate", map[string]any{"url": url}) })
+func (p *tab) visit(url string) {
+	p.t.Helper()
+	p.settle(func() { p.do("Page.navigate", map[string]any{"url": url}) })
 }
 
 // settle does what loads a page, and waits until it is loaded.
-func (t *tab) settle(f func()) {
-	t.b.t.Helper()
+func (p *tab) settle(f func()) {
+	p.t.Helper()
 	select {
-	case <-t.loaded:
+	case <-p.loaded:
 	default:
 	}
 	f()
 	select {
-	case <-t.loaded:
+	case <-p.loaded:
 	case <-time.After(30 * time.Second):
-		t.b.t.Fatal("the page does not load")
+		p.t.Fatal("the page does not load")
 	}
 }
 
 // eval gives the value of an expression, awaited, as JSON.
-func (t *tab) eval(expression string, out any) {
-	t.b.t.Helper()
+func (p *tab) eval(expression string, out any) {
+	p.t.Helper()
 	var r struct {
 		Result           struct{ Value json.RawMessage }
 		ExceptionDetails *struct {
@@ -248,7 +263,7 @@ func (t *tab) eval(expression string, out any) {
 			Exception struct{ Description string }
 		}
 	}
-	err := t.b.call(t.session, "Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true, "awaitPromise": true}, &r)
+	err := p.b.call(p.session, "Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true, "awaitPromise": true}, &r)
 	if err == nil && r.ExceptionDetails != nil {
 		err = errors.New(r.ExceptionDetails.Text + " " + r.ExceptionDetails.Exception.Description)
 	}
@@ -256,43 +271,43 @@ func (t *tab) eval(expression string, out any) {
 		err = json.Unmarshal(r.Result.Value, out)
 	}
 	if err != nil {
-		t.b.t.Fatalf("%s: %v", expression, err)
+		p.t.Fatalf("%s: %v", expression, err)
 	}
 }
 
 // until waits for a condition of the page.
-func (t *tab) until(what, condition string) {
-	t.b.t.Helper()
-	waitFor(t.b.t, 30*time.Second, what, func() bool {
+func (p *tab) until(what, condition string) {
+	p.t.Helper()
+	waitFor(p.t, 30*time.Second, what, func() bool {
 		var ok bool
-		t.eval("Boolean("+condition+")", &ok)
+		p.eval("Boolean("+condition+")", &ok)
 		return ok
 	})
 }
 
-// picture gives a PNG: of the window, or of the whole page.
-func (t *tab) picture(whole bool) []byte {
-	t.b.t.Helper()
+// picture gives a PNG of the window.
+func (p *tab) picture() []byte {
+	p.t.Helper()
 	var r struct{ Data string }
-	if err := t.b.call(t.session, "Page.captureScreenshot", map[string]any{"format": "png", "captureBeyondViewport": whole}, &r); err != nil {
-		t.b.t.Fatal(err)
+	if err := p.b.call(p.session, "Page.captureScreenshot", map[string]any{"format": "png"}, &r); err != nil {
+		p.t.Fatal(err)
 	}
 	b, err := base64.StdEncoding.DecodeString(r.Data)
 	if err != nil {
-		t.b.t.Fatal(err)
+		p.t.Fatal(err)
 	}
 	return b
 }
 
 // complaints gives what the page wrote to the console, and requests where it asked.
-func (t *tab) complaints() []string {
-	t.b.mu.Lock()
-	defer t.b.mu.Unlock()
-	return append([]string{}, t.errors...)
+func (p *tab) complaints() []string {
+	p.b.mu.Lock()
+	defer p.b.mu.Unlock()
+	return append([]string{}, p.errors...)
 }
 
-func (t *tab) asked() []string {
-	t.b.mu.Lock()
-	defer t.b.mu.Unlock()
-	return append([]string{}, t.requests...)
+func (p *tab) asked() []string {
+	p.b.mu.Lock()
+	defer p.b.mu.Unlock()
+	return append([]string{}, p.requests...)
 }

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"go/ast"
+	"go/build"
 	"go/importer"
 	"go/parser"
 	"go/token"
 	"go/types"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"sort"
@@ -123,11 +125,22 @@ func (im *lazyImporter) Import(p string) (*types.Package, error) {
 		return im.byPath[p].types, nil
 	case p == "log/slog":
 		if im.std == nil {
+			findGoroot()
 			im.std = importer.ForCompiler(token.NewFileSet(), "source", nil)
 		}
 		return im.std.Import(p)
 	}
 	return nil, errNotRead
+}
+
+// findGoroot asks the go command where its sources are: a test built with -trimpath does not know.
+func findGoroot() {
+	if build.Default.GOROOT != "" {
+		return
+	}
+	if out, err := exec.Command("go", "env", "GOROOT").Output(); err == nil {
+		build.Default.GOROOT = strings.TrimSpace(string(out))
+	}
 }
 
 func (im *lazyImporter) check(f *folder) {

@@ -27,6 +27,7 @@ type card struct {
 	Visitor *visitor
 	Story   string
 	About   bool // about the program itself
+	Alone   bool // on its own page: no link to it
 }
 
 // sent is what became of an alert at one channel, for people.
@@ -42,8 +43,11 @@ func (p *Page) cardOf(e *entry, v *visitor) *card {
 		if f.Channel == "" && f.Event != news.EventSuppressed {
 			continue
 		}
-		s := sent{Channel: f.Channel, Why: f.Reason}
+		s := sent{Channel: f.Channel}
 		s.Word, s.Level = wordOf(f.Event)
+		if f.Event == news.EventSuppressed || f.Event == news.EventDead || f.Event == news.EventHeld {
+			s.Why = f.Reason
+		}
 		c.Fates = append(c.Fates, s)
 	}
 	slices.SortFunc(c.Fates, func(a, b sent) int { return strings.Compare(a.Channel, b.Channel) })
@@ -216,7 +220,9 @@ func (p *Page) serveAlert(w http.ResponseWriter, r *http.Request) {
 	who := p.doors.visitor(r)
 	v := &alertView{ID: id, HasLedger: p.o.Ledger != nil}
 	for i := range found {
-		v.Cards = append(v.Cards, p.cardOf(&found[i], &who))
+		c := p.cardOf(&found[i], &who)
+		c.Alone = true
+		v.Cards = append(v.Cards, c)
 	}
 	story := found[0].View.Alert.Story
 	others, err := p.book.of(20, func(x *row) bool { return x.story == story && x.ref.ID != id && x.kind != news.KindFold })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -142,13 +143,25 @@ func (b *book) hour(now time.Time) (n int) {
 // idleFeeds is how often the feeds are looked at while nobody has a page open.
 const idleFeeds = 20 * time.Second
 
+// feedPace is how old the picture of the feeds may become: less while somebody looks, least until a feed was reached.
+func (p *Page) feedPace() time.Duration {
+	all, _ := p.feeds.last()
+	switch {
+	case !slices.ContainsFunc(all, func(f fetcher.FeedStatus) bool { return !f.LastSuccess.IsZero() }):
+		return busAge / 2
+	case p.hub.size() > 0:
+		return feedAge
+	}
+	return idleFeeds
+}
+
 // look refreshes the pictures and tells the clients.
 func (p *Page) look(ctx context.Context) {
 	st, at, err := p.bus.fresh(ctx)
 	if err == nil {
 		p.watch.look(st.Consumers, at)
 	}
-	if p.feeds != nil && (p.hub.size() > 0 && p.feeds.older(feedAge) || p.feeds.older(idleFeeds)) {
+	if p.feeds != nil && p.feeds.older(p.feedPace()) {
 		_, _, _ = p.feeds.fresh(ctx) // health tells of an error
 	}
 	if p.hub.size() > 0 {

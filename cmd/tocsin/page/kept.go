@@ -97,3 +97,10 @@ func (k *kept[T]) older(age time.Duration) bool {
 	defer k.mu.Unlock()
 	return k.now().Sub(k.at) >= age
 }
+
+// last gives the picture as it is.
+func (k *kept[T]) last() (v T, at time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.v, k.at
+}

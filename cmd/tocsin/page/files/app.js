@@ -59,7 +59,7 @@
   const release = () => { for (const e of held.splice(0)) put(e); fresh.hidden = true; };
   fresh.firstElementChild.addEventListener('click', () => {
     release();
-    const first = list.querySelector('h3 a, a');
+    const first = list.querySelector('h2 a, a');
     scrollTo({ top: 0 });
     if (first) first.focus({ preventScroll: true });
   });
