@@ -43,7 +43,9 @@ func (x *Index) Signature(item *news.Item) news.Signature {
 	if text == "" {
 		text = item.Body
 	}
-	if item.Title != "" {
+	if text == "" {
+		b.read(slug(item.URL), news.PartText, bodyTokens)
+	} else if item.Title != "" {
 		b.read(text, news.PartText, bodyTokens)
 	}
 	b.entities(entities)

@@ -1,6 +1,7 @@
 package matcher
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -77,7 +78,7 @@ func isLabel(s string) bool {
 	if len(ws) == 0 {
 		return true
 	}
-	if len(ws) > 7 || wideScript(s) {
+	if len(ws) > 8 || wideScript(s) {
 		return false
 	}
 	for _, w := range ws {
@@ -92,7 +93,16 @@ func isLabel(s string) bool {
 			return false
 		}
 	}
-	return len(ws) <= 4 || strings.Contains(s, "&") || strings.Contains(s, ",")
+	return len(ws) <= 4 || strings.ContainsAny(s, "&,") || slices.ContainsFunc(ws, outletWord)
+}
+
+// outletWord tells whether a word is one that outlets call themselves by.
+func outletWord(w string) bool {
+	switch w {
+	case "News", "Times", "Post", "Press", "Herald", "Tribune", "Gazette", "Standard", "Guardian", "Journal", "Chronicle", "Monitor", "Observer", "Telegraph", "Radio", "Newstalk", "TV", "Online", "Daily", "Series", "Magazine", "Review", "Independent", "Star", "Sun", "Mail", "Express", "Media", "Network", "Agency", "Bulletin":
+		return true
+	}
+	return false
 }
 
 // withoutHead takes a running head off: "Live updates:", "BREAKING:", "Exclusive-".
@@ -102,7 +112,7 @@ func withoutHead(s string) string {
 		cut := 0
 		for _, head := range []string{
 			"live updates:", "live update:", "live:", "live |", "breaking:", "breaking news:", "watch:", "video:", "photos:", "update:", "updated:", "just in:", "exclusive:", "exclusive-", "exclusive -",
-			"opinion:", "analysis:", "explainer:", "explained:", "factbox:", "factbox-", "timeline:", "breakingviews -", "editorial:", "column:", "letters:", "developing |", "developing:", "urgent:", "in pics:", "podcast:", "q&a:",
+			"opinion:", "analysis:", "explainer:", "explained:", "factbox:", "factbox-", "timeline:", "breakingviews -", "editorial:", "column:", "letters:", "developing |", "developing:", "the latest:", "latest:", "newsalert:", "news alert:", "report:", "reports:", "explainer-", "analysis-", "update 1-", "update 2-", "update 3-", "rpt-", "special report:", "watch live:", "global markets:", "urgent:", "in pics:", "podcast:", "q&a:",
 		} {
 			if strings.HasPrefix(low, head) && len(head) < len(s) {
 				cut = len(head)
@@ -127,7 +137,7 @@ func formOf(title, day string, segs []string, toks []sigToken) string {
 		}
 		return false
 	}
-	live := has("live updates", "live update", "live blog", "liveblog", " live: ", " live | ", " live news", "updates live", "लाइव", "直播", "لحظه به لحظه", "онлайн-трансляция") || hasToken(toks, "LIVE", title)
+	live := has("live updates", "live update", "live blog", "liveblog", " live: ", " live | ", " live news", " the latest: ", "updates live", "लाइव", "直播", "لحظه به لحظه", "онлайн-трансляция") || hasToken(toks, "LIVE", title)
 	switch {
 	case has("morning briefing", "evening briefing", "news briefing", "daily briefing", "morning digest", "evening digest", "news digest", "daily digest", "news in brief", " in brief ", "morning recap", "evening recap", "news recap", "daily brief", "morning brief", "weekly roundup", "news roundup", "week in review", "weekly update", "daily update", "weekly sanctions update", "sanctions update", "the week ahead", "top headlines", "news headlines", "energy headlines", "npr headlines", "crossword", "horoscope", "today in history", "on this day", "summarybrief", "newsletter", "letters to the editor", "stock market today", "market live", "prices today", "price today", "rates today", "rate today", "latest rates", "weather today", "weather forecast", "morning report", "closing bell", "opening bell", "market wrap", "early edition", "what to know today", "earnings call", "call transcript", "news summary", "market news:", "stock news", "closing report", "pre-market", "premarket", "newsquawk", "ftse 100 live", "tag:"):
 		return news.FormColumn
@@ -156,6 +166,9 @@ func isView(title string, toks []sigToken) bool {
 			return true
 		}
 	}
+	if asks(title) {
+		return true
+	}
 	if len(toks) == 0 || strings.HasPrefix(title, "'") || strings.HasPrefix(title, "\"") || strings.HasPrefix(title, "‘") || strings.HasPrefix(title, "“") {
 		return false
 	}
@@ -166,6 +179,22 @@ func isView(title string, toks []sigToken) bool {
 		return strings.Contains(title, "?")
 	}
 	return false
+}
+
+// asks tells whether a title is one question: "Is X losing its grip?", not "New flashpoint? X seizes a ship" and not "X seizes a ship. What now?".
+func asks(title string) bool {
+	question, rest, ok := cutAny(title, "?？؟")
+	return ok && len(strings.Fields(rest)) < 4 && !strings.ContainsAny(question, ".:!;。।۔")
+}
+
+// cutAny cuts s around the first of some characters.
+func cutAny(s, chars string) (before, after string, ok bool) {
+	i := strings.IndexAny(s, chars)
+	if i < 0 {
+		return s, "", false
+	}
+	_, n := utf8.DecodeRuneInString(s[i:])
+	return s[:i], s[i+n:], true
 }
 
 func hasToken(toks []sigToken, word, text string) bool {

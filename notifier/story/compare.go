@@ -1,6 +1,7 @@
 package story
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -9,16 +10,17 @@ import (
 	"tocsin/news"
 )
 
-// compare weighs one item against a story: in the item's language when the story has items in it, else by what is the same in every language.
-func compare(p *profile, st *story) (Link, bool) {
+// compare weighs one item against a story: in the item's language when the story has items in it, else by what is the same in every language. With
+// tell the evidence says what it rests on.
+func compare(p *profile, st *story, tell bool) (Link, bool) {
 	if q := st.langs[p.lang]; q != nil {
-		return weigh(p, q, false)
+		return weigh(p, q, false, tell)
 	}
-	return weigh(p, st.whole, true)
+	return weigh(p, st.whole, true, tell)
 }
 
 // compareStories weighs two stories against one another: by the languages that both have, else by what is the same in every language.
-func compareStories(a, b *story) (best Link, ok bool) {
+func compareStories(a, b *story, tell bool) (best Link, ok bool) {
 	shared := false
 	for _, lang := range sortedLangs(a) {
 		q := b.langs[lang]
@@ -26,14 +28,14 @@ func compareStories(a, b *story) (best Link, ok bool) {
 			continue
 		}
 		shared = true
-		if l, fine := weigh(a.langs[lang], q, false); fine && (!ok || l.Points > best.Points) {
+		if l, fine := weigh(a.langs[lang], q, false, tell); fine && (!ok || l.Points > best.Points) {
 			best, ok = l, true
 		}
 	}
 	if shared {
 		return best, ok
 	}
-	return weigh(a.whole, b.whole, true)
+	return weigh(a.whole, b.whole, true, tell)
 }
 
 func sortedLangs(st *story) []string { return news.SortedKeys(st.langs) }
@@ -45,15 +47,16 @@ func clash(a, b *profile) bool {
 }
 
 // weigh gathers the evidence that two profiles tell of one event. ok is false when they share too little to ask, or clash.
-func weigh(a, b *profile, foreign bool) (Link, bool) {
+func weigh(a, b *profile, foreign, tell bool) (Link, bool) {
 	if clash(a, b) {
 		return Link{}, false
 	}
-	c := common(a, b, foreign)
+	c := common(a, b, foreign, tell)
 	if c.shared < sharedAt {
 		return Link{}, false
 	}
-	w := scale{bias(foreign)}
+	w := scale{tell: tell}
+	w.put("start", bias(foreign), 1, nil)
 	w.words(a, b, &c, foreign)
 	w.time(a, b, &c)
 	w.doers(a, b)
@@ -70,13 +73,14 @@ type shared struct {
 	means, meanAll float64 // the same of meanings, "=..." keys
 	least          float64 // the weight of the lighter
 	top            [2]float64
+	tell           bool     // keep the keys
 	keys           []string // heaviest two first, then as they come
 	onlyA, onlyB   []*entry // of the core
 	both           []*entry // of a's core and b's
 }
 
-func common(a, b *profile, foreign bool) shared {
-	var c shared
+func common(a, b *profile, foreign, tell bool) shared {
+	c := shared{tell: tell}
 	var totA, totB, headA, headB float64
 	na, nb := float64(a.n), float64(b.n)
 	i, j := 0, 0
@@ -139,15 +143,15 @@ func meanOf(e *entry, n float64) float64 {
 
 func (c *shared) meet(all, head float64, key string) {
 	c.shared, c.head = c.shared+all, c.head+head
+	at := len(c.keys)
 	switch {
 	case all > c.top[0]:
-		c.top[1], c.top[0] = c.top[0], all
-		c.keys = slices.Insert(c.keys, 0, key)
+		c.top, at = [2]float64{all, c.top[0]}, 0
 	case all > c.top[1]:
-		c.top[1] = all
-		c.keys = slices.Insert(c.keys, min(1, len(c.keys)), key)
-	default:
-		c.keys = append(c.keys, key)
+		c.top[1], at = all, min(1, at)
+	}
+	if c.tell {
+		c.keys = slices.Insert(c.keys, at, key)
 	}
 }
 
@@ -165,20 +169,27 @@ func (c *shared) sort(a, b *profile, x, y *entry) {
 }
 
 // scale collects evidence.
-type scale struct{ evidence []Evidence }
-
-func bias(foreign bool) []Evidence {
-	points := weights.start
-	if foreign {
-		points = weights.startForeign
-	}
-	return []Evidence{{Name: "start", Points: points}}
+type scale struct {
+	tell     bool // what the evidence rests on
+	evidence []Evidence
 }
 
-func (w *scale) put(name string, weight, amount float64, detail string) {
-	if amount != 0 && weight != 0 {
-		w.evidence = append(w.evidence, Evidence{Name: name, Points: weight * amount, Detail: detail})
+func bias(foreign bool) float64 {
+	if foreign {
+		return weights.startForeign
 	}
+	return weights.start
+}
+
+func (w *scale) put(name string, weight, amount float64, detail func() string) {
+	if amount == 0 || weight == 0 {
+		return
+	}
+	e := Evidence{Name: name, Points: weight * amount}
+	if w.tell && detail != nil {
+		e.Detail = detail()
+	}
+	w.evidence = append(w.evidence, e)
 }
 
 func (w *scale) link() Link {
@@ -186,15 +197,9 @@ func (w *scale) link() Link {
 	for _, e := range w.evidence {
 		l.Points += e.Points
 	}
-	slices.SortStableFunc(l.Evidence, func(x, y Evidence) int {
-		switch d := math.Abs(y.Points) - math.Abs(x.Points); {
-		case d > 0:
-			return 1
-		case d < 0:
-			return -1
-		}
-		return 0
-	})
+	if w.tell {
+		slices.SortStableFunc(l.Evidence, func(x, y Evidence) int { return cmp.Compare(math.Abs(y.Points), math.Abs(x.Points)) })
+	}
 	return l
 }
 

@@ -9,29 +9,29 @@ import (
 func (w *scale) conflicts(a, b *profile, c *shared) {
 	la, lb := keysOf(c.onlyA, weak), keysOf(c.onlyB, weak)
 	if len(la) > 0 && len(lb) > 0 {
-		w.put("other countries", weights.lands, 1, some(la)+" / "+some(lb))
+		w.put("other countries", weights.lands, 1, func() string { return some(la) + " / " + some(lb) })
 	}
 	w.names(a, b, c)
 	if x, y := places(a), places(b); len(x) > 0 && len(y) > 0 && !related(x, y, a, b) {
-		w.put("other places", weights.places, 1, some(x)+" / "+some(y))
+		w.put("other places", weights.places, 1, func() string { return some(x) + " / " + some(y) })
 	}
 	if x, y := coreEvents(a), coreEvents(b); len(x) > 0 && len(y) > 0 && !overlap(x, y) {
-		w.put("other kind of event", weights.events, 1, some(x)+" / "+some(y))
+		w.put("other kind of event", weights.events, 1, func() string { return some(x) + " / " + some(y) })
 	}
 	for _, x := range c.onlyA {
 		if x.contrary != "" && slices.ContainsFunc(c.onlyB, func(y *entry) bool { return y.key == x.contrary || y.contrary == x.key }) {
-			w.put("the contrary", weights.contrary, 1, x.key+" / "+x.contrary)
+			w.put("the contrary", weights.contrary, 1, func() string { return x.key + " / " + x.contrary })
 			break
 		}
 	}
 	if x, y := ordinals(a), ordinals(b); x != "" && y != "" && x != y {
-		w.put("another of a series", weights.ordinal, 1, x+" / "+y)
+		w.put("another of a series", weights.ordinal, 1, func() string { return x + " / " + y })
 	}
 	if x, y := meansOf(a), meansOf(b); len(x) > 0 && len(y) > 0 && !overlap(x, y) {
-		w.put("other means", weights.means, 1, some(x)+" / "+some(y))
+		w.put("other means", weights.means, 1, func() string { return some(x) + " / " + some(y) })
 	}
 	if x, y := peopleOf(a), peopleOf(b); len(x) > 0 && len(y) > 0 && !overlap(x, y) {
-		w.put("other people", weights.people, 1, some(x)+" / "+some(y))
+		w.put("other people", weights.people, 1, func() string { return some(x) + " / " + some(y) })
 	}
 }
 
@@ -42,7 +42,7 @@ func (w *scale) names(a, b *profile, c *shared) {
 	}
 	x, y := keysOf(c.onlyA, strong, place, capital), keysOf(c.onlyB, strong, place, capital)
 	if len(x) > 0 && len(y) > 0 && !related(x, y, a, b) {
-		w.put("other names", weights.names, 1, some(x)+" / "+some(y))
+		w.put("other names", weights.names, 1, func() string { return some(x) + " / " + some(y) })
 	}
 }
 

@@ -21,7 +21,7 @@ var weights = struct {
 	lands, names, places, events, contrary, ordinal, means  float64
 	aside, deedToday                                        float64
 	meanings                                                float64
-	rivals, rivalsFrom                                      float64
+	rivals                                                  float64
 	deed, people                                            float64
 	view, series, column, live, sameOutlet, crowd           float64
 }{
@@ -30,11 +30,11 @@ var weights = struct {
 	apart: -0.3, apartCommon: -1, gap: -0.3,
 	sameAct: 0, otherAct: -0.65, otherAgent: -0.8,
 	sameNumber: 0.3, otherNumber: -6, toll: -1.5,
-	lands: -1, names: -1, places: -2, events: -0.15, contrary: -0.6, ordinal: -3, means: -1.5,
-	aside: -1.2, deedToday: 1.2,
+	lands: -1, names: -0.6, places: -2, events: -0.15, contrary: -0.6, ordinal: -3, means: -1.5,
+	aside: -1.2, deedToday: 0.9,
 	meanings: 1,
-	rivals:   -0.6, rivalsFrom: 0,
-	deed: 0.3, people: -2,
+	rivals:   -0.6,
+	deed:     0.6, people: -2,
 	view: -4, series: -2.5, column: -3, live: -0.3, sameOutlet: -0.3, crowd: 0.3,
 }
 
@@ -49,18 +49,18 @@ const (
 
 // words weighs names and words in common.
 func (w *scale) words(a, b *profile, c *shared, foreign bool) {
-	w.put("same names and words", weights.bits, min(c.shared, 50)/30, some(c.keys))
-	w.put("share of all words", weights.alike, ratio(c.shared, c.united), percent(ratio(c.shared, c.united)))
-	w.put("share of main clauses", weights.alikeHead, ratio(c.head, c.headAll), percent(ratio(c.head, c.headAll)))
-	w.put("share of meanings", weights.meanings, ratio(c.means, c.meanAll), percent(ratio(c.means, c.meanAll)))
-	w.put("share of the shorter", weights.covers, min(1, c.shared/max(c.least, 20)), percent(min(1, c.shared/max(c.least, 20))))
-	w.put("rarest in common", weights.rarest, c.top[0]/10, some(c.keys[:min(1, len(c.keys))]))
-	w.put("second rarest", weights.second, c.top[1]/10, "")
+	w.put("same names and words", weights.bits, min(c.shared, 50)/30, func() string { return some(c.keys) })
+	w.put("share of all words", weights.alike, ratio(c.shared, c.united), func() string { return percent(ratio(c.shared, c.united)) })
+	w.put("share of main clauses", weights.alikeHead, ratio(c.head, c.headAll), func() string { return percent(ratio(c.head, c.headAll)) })
+	w.put("share of meanings", weights.meanings, ratio(c.means, c.meanAll), func() string { return percent(ratio(c.means, c.meanAll)) })
+	w.put("share of the shorter", weights.covers, min(1, c.shared/max(c.least, 20)), func() string { return percent(min(1, c.shared/max(c.least, 20))) })
+	w.put("rarest in common", weights.rarest, c.top[0]/10, func() string { return some(c.keys[:min(1, len(c.keys))]) })
+	w.put("second rarest", weights.second, c.top[1]/10, nil)
 	if !foreign {
 		n := meeting(a.pairs, b.pairs)
-		w.put("same phrases", weights.phrases, min(1, float64(n)/float64(max(min(len(a.pairs), len(b.pairs)), 4))), strconv.Itoa(n))
+		w.put("same phrases", weights.phrases, min(1, float64(n)/float64(max(min(len(a.pairs), len(b.pairs)), 4))), func() string { return strconv.Itoa(n) })
 	}
-	w.put("many items", weights.crowd, math.Log2(float64(min(a.n, b.n))), "")
+	w.put("many items", weights.crowd, math.Log2(float64(min(a.n, b.n))), nil)
 }
 
 // meeting counts what two sorted lists share.
@@ -80,12 +80,12 @@ func meeting(a, b []uint32) (n int) {
 
 func (w *scale) time(a, b *profile, c *shared) {
 	days := min(apart(a, b), 4)
-	w.put("days apart", weights.apart, days, fmt.Sprintf("%.1f days", days))
+	w.put("days apart", weights.apart, days, func() string { return fmt.Sprintf("%.1f days", days) })
 	if c.top[0] < scarce {
-		w.put("days apart, common words", weights.apartCommon, days, fmt.Sprintf("%.1f days", days))
+		w.put("days apart, common words", weights.apartCommon, days, func() string { return fmt.Sprintf("%.1f days", days) })
 	}
 	g := min(gap(a, b).Hours()/24, 7)
-	w.put("silence between", weights.gap, g, fmt.Sprintf("%.1f days", g))
+	w.put("silence between", weights.gap, g, func() string { return fmt.Sprintf("%.1f days", g) })
 }
 
 // doers weighs who acts and what happens.
@@ -103,15 +103,15 @@ func (w *scale) doers(a, b *profile) {
 		}
 	}
 	all := float64(a.n * b.n)
-	w.put("same action", weights.sameAct, float64(same)/all, acts(a))
-	w.put("other action", weights.otherAct, float64(known-same)/all, acts(a)+" / "+acts(b))
+	w.put("same action", weights.sameAct, float64(same)/all, func() string { return acts(a) })
+	w.put("other action", weights.otherAct, float64(known-same)/all, func() string { return acts(a) + " / " + acts(b) })
 	done := together(a.deeds, b.deeds)
-	w.put("same deed", weights.deed, float64(done)/all, "")
+	w.put("same deed", weights.deed, float64(done)/all, nil)
 	if gap(a, b) < today {
-		w.put("same deed, same day", weights.deedToday, float64(done)/all, "")
+		w.put("same deed, same day", weights.deedToday, float64(done)/all, nil)
 	}
 	if x, y := doings(a), doings(b); len(x) > 0 && len(y) > 0 && !overlap(x, y) && (asides(a, y) || asides(b, x)) {
-		w.put("only a circumstance", weights.aside, 1, some(x)+" / "+some(y))
+		w.put("only a circumstance", weights.aside, 1, func() string { return some(x) + " / " + some(y) })
 	}
 	other := 0
 	for _, x := range a.agents {
@@ -121,7 +121,7 @@ func (w *scale) doers(a, b *profile) {
 			}
 		}
 	}
-	w.put("another acts", weights.otherAgent, float64(other)/all, agents(a)+" / "+agents(b))
+	w.put("another acts", weights.otherAgent, float64(other)/all, func() string { return agents(a) + " / " + agents(b) })
 }
 
 // together counts the pairs of items, one of each side, that have a key in common.
@@ -189,7 +189,7 @@ func (w *scale) figures(a, b *profile) {
 			}
 		}
 	}
-	w.put("same numbers", weights.sameNumber, min(equal, 6)/3, some(detail))
+	w.put("same numbers", weights.sameNumber, min(equal, 6)/3, func() string { return some(detail) })
 	for _, x := range a.numbers {
 		for _, y := range b.numbers {
 			if x.Unit == y.Unit && x.Value != y.Value && !same[x.Unit] && counts(x.Unit) && other == "" {
@@ -198,14 +198,14 @@ func (w *scale) figures(a, b *profile) {
 		}
 	}
 	if other != "" {
-		w.put("other numbers", weights.otherNumber, 1, other)
+		w.put("other numbers", weights.otherNumber, 1, func() string { return other })
 	}
 	first, then := a.toll, b.toll
 	if b.middle/float64(b.n) < a.middle/float64(a.n) {
 		first, then = then, first
 	}
 	if first > 0 && then > 0 && (then*2 < first || then > first*10) {
-		w.put("tolls do not fit", weights.toll, 1, fmt.Sprintf("%g, then %g", first, then))
+		w.put("tolls do not fit", weights.toll, 1, func() string { return fmt.Sprintf("%g, then %g", first, then) })
 	}
 }
 
@@ -226,14 +226,14 @@ func (w *scale) forms(a, b *profile) {
 		}
 		return 0
 	}
-	w.put("explains, not reports", weights.view, math.Abs(side(a.views, a.n)-side(b.views, b.n)), "")
-	w.put("daily column", weights.column, side(a.columns, a.n)+side(b.columns, b.n), "")
-	w.put("live page", weights.live, side(a.lives, a.n)+side(b.lives, b.n), "")
+	w.put("explains, not reports", weights.view, math.Abs(side(a.views, a.n)-side(b.views, b.n)), nil)
+	w.put("daily column", weights.column, side(a.columns, a.n)+side(b.columns, b.n), nil)
+	w.put("live page", weights.live, side(a.lives, a.n)+side(b.lives, b.n), nil)
 	if n := together(a.series, b.series); n > 0 {
-		w.put("same running head", weights.series, float64(n)/float64(a.n*b.n), a.series[0].key)
+		w.put("same running head", weights.series, float64(n)/float64(a.n*b.n), func() string { return a.series[0].key })
 	}
 	if a.outlet != "" && a.outlet == b.outlet {
-		w.put("same outlet", weights.sameOutlet, 1, a.outlet)
+		w.put("same outlet", weights.sameOutlet, 1, func() string { return a.outlet })
 	}
 }
 

@@ -7,7 +7,6 @@ package story
 
 import (
 	"errors"
-	"math"
 	"time"
 
 	"tocsin/news"
@@ -184,92 +183,4 @@ func (s *Stage) same(it *Item, p *profile, d *Decision) *story {
 		d.Joined = &Link{Story: best.id, Points: sure, Evidence: []Evidence{{Name: "same text", Points: sure, Detail: percent(most)}}}
 	}
 	return best
-}
-
-// nearest finds the story that the item joins, and notes the nearest that it does not.
-func (s *Stage) nearest(p *profile, d *Decision) *story {
-	var links []Link
-	var of []*story
-	for _, st := range s.candidates(p) {
-		if l, ok := compare(p, st); ok {
-			l.Story = st.id
-			links, of = append(links, l), append(of, st)
-		}
-	}
-	best, second := contest(links)
-	if best < 0 {
-		return nil
-	}
-	if links[best].Points < joinAt {
-		d.Nearest = &links[best]
-		return nil
-	}
-	d.Joined = &links[best]
-	if second >= 0 {
-		d.Nearest = &links[second]
-	}
-	return of[best]
-}
-
-// contest finds the two strongest links, -1 for none, and takes from the strongest what speaks for the others: where many stories are alike,
-// being like one of them proves less.
-func contest(links []Link) (best, second int) {
-	best, second = -1, -1
-	for i := range links {
-		switch {
-		case best < 0 || links[i].Points > links[best].Points:
-			best, second = i, best
-		case second < 0 || links[i].Points > links[second].Points:
-			second = i
-		}
-	}
-	if second < 0 {
-		return best, second
-	}
-	others := 0.0
-	for i := range links {
-		if i != best {
-			others += math.Exp(links[i].Points + weights.rivalsFrom)
-		}
-	}
-	links[best].put("other stories alike", weights.rivals*math.Log1p(others), links[second].Story)
-	return best, second
-}
-
-func (l *Link) put(name string, points float64, detail string) {
-	l.Points += points
-	l.Evidence = append(l.Evidence, Evidence{Name: name, Points: points, Detail: detail})
-}
-
-// settle compares a story that has changed with its neighbours again and again, until none is one with it.
-func (s *Stage) settle(st *story, d *Decision) *story {
-	for {
-		var links []Link
-		var of []*story
-		for _, o := range s.candidates(st.whole) {
-			if o == st || !s.fit(st, o) {
-				continue
-			}
-			if l, ok := compareStories(st, o); ok {
-				links, of = append(links, l), append(of, o)
-			}
-		}
-		best, _ := contest(links)
-		if best < 0 || links[best].Points < mergeAt {
-			return st
-		}
-		into, from := st, of[best]
-		if from.born < into.born {
-			into, from = from, into
-		}
-		links[best].Story = into.id
-		d.Merged = append(d.Merged, Merge{From: from.id, Into: into.id, Link: links[best]})
-		s.absorb(into, from)
-		st = into
-	}
-}
-
-// fit tells whether two stories lie near enough in time to be one.
-func (s *Stage) fit(a, b *story) bool {
-	return gap(a.whole, b.whole) <= s.o.Window && span(a.whole, b.whole) <= s.o.MaxAge
 }
