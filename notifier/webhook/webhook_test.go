@@ -229,7 +229,7 @@ func TestRetryAfter(t *testing.T) {
 		"": 0, "soon": 0, "-5": 0, "1.5": 0, "0": time.Second, "120": 2 * time.Minute, "9999999": 24 * time.Hour,
 		"99999999999999999999": 0, now.Add(time.Hour).Format(http.TimeFormat): time.Hour, now.Add(-time.Hour).Format(http.TimeFormat): time.Second,
 	} {
-		if got := retryAfter(in, now); got != want {
+		if got := notifier.RetryAfter(in, now); got != want {
 			t.Errorf("%q: %s, want %s", in, got, want)
 		}
 	}
