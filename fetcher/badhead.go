@@ -2,7 +2,10 @@ package fetcher
 
 import (
 	"bytes"
+	"os"
 	"regexp"
+	"slices"
+	"strings"
 )
 
 const maxBadHead = 2 << 10
@@ -18,12 +21,32 @@ func (p *poll) keepHead(a *answer, err error) {
 	if p.pushed || asFault(err) == nil {
 		return
 	}
-	p.st.Bad = badHead(a.body)
+	p.st.Bad = badHead(a.body, p.feed.secrets())
 }
 
-// badHead is the first 2 KiB of a body without what may be a secret: queries of addresses, values of forms, mail addresses.
-func badHead(body []byte) []byte {
-	head := body[:min(len(body), maxBadHead)]
+// secrets are the values of the feed's own request headers, and what follows a scheme as "Bearer" in them: an answer may repeat them.
+func (f *Feed) secrets() (out []string) {
+	for _, v := range f.Headers {
+		b, err := os.ReadFile(strings.TrimPrefix(v, "file:"))
+		if err != nil {
+			continue // it could not be sent either
+		}
+		s := strings.TrimSpace(string(b))
+		out = append(out, s)
+		if _, bare, ok := strings.Cut(s, " "); ok {
+			out = append(out, strings.TrimSpace(bare))
+		}
+	}
+	return slices.DeleteFunc(out, func(s string) bool { return s == "" })
+}
+
+// badHead is the first 2 KiB of a body without what may be a secret: those that are named, queries of addresses, values of forms, mail addresses.
+func badHead(body []byte, secrets []string) []byte {
+	head := body[:min(len(body), 2*maxBadHead)]
+	for _, s := range secrets {
+		head = bytes.ReplaceAll(head, []byte(s), []byte("..."))
+	}
+	head = head[:min(len(head), maxBadHead)]
 	if bytes.HasPrefix(head, []byte{0x1f, 0x8b}) || bytes.IndexByte(head, 0) >= 0 {
 		return []byte(short("binary: "+string(bytes.ToValidUTF8(head[:min(len(head), 64)], []byte("."))), 100))
 	}

@@ -24,9 +24,10 @@ func TryRoutes(c Config, l Labels, at time.Time) ([]Way, error) {
 		return nil, err
 	}
 	n := &Notifier{quiet: c.intervals(), holds: newHolds()}
+	plain := &news.Alert{}
 	var out []Way
 	for _, t := range root.find(l) {
-		h := &held{labels: l, route: t, ch: &Channel{}, at: at}
+		h := &held{alert: plain, labels: l, route: t, ch: &Channel{}, at: at}
 		drop := n.decide(h, false)
 		out = append(out, Way{Path: t.path, Route: t.id, Channels: t.channels, Timing: t.when(h, drop)})
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -49,6 +50,7 @@ func (in *instance) handler() http.Handler {
 	mux.HandleFunc("POST /api/v1/silences/preview", in.serveSilencePreview)
 	mux.HandleFunc("POST /api/v1/silences/expire", in.serveSilenceExpire)
 	mux.HandleFunc("GET /api/v1/ledger", in.serveLedger)
+	mux.HandleFunc("GET /api/v1/feedback", in.serveWorth)
 	mux.HandleFunc("POST /api/v1/feedback", in.serveFeedbackAPI)
 	if in.cfg.Notifier.Feedback != nil {
 		mux.HandleFunc("GET "+feedbackPath, in.serveFeedback)
@@ -230,10 +232,15 @@ func (in *instance) serveDead(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	writeJSON(w, rows)
+	writeJSON(w, ofChannel(rows, r.URL.Query().Get("channel")))
 }
 
-// serveDeadRetry plans dead letters again: ?seq=N one of them, ?since=D all of that time. A delivery keeps its id, so that receivers can tell.
+// ofChannel keeps the dead letters of one channel; "" keeps all.
+func ofChannel(rows []deadRow, channel string) []deadRow {
+	return slices.DeleteFunc(rows, func(r deadRow) bool { return channel != "" && r.Channel != channel })
+}
+
+// serveDeadRetry plans dead letters again: ?seq=N one of them, ?since=D all of that time, with &channel= only those of it. A delivery keeps its id, so that receivers can tell.
 func (in *instance) serveDeadRetry(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	seq, _ := strconv.ParseUint(q.Get("seq"), 10, 64)
@@ -250,6 +257,7 @@ func (in *instance) serveDeadRetry(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
+	rows = ofChannel(rows, q.Get("channel"))
 	done, errs := 0, []string{}
 	for _, row := range rows {
 		if err := in.retryDead(r.Context(), row); err != nil {

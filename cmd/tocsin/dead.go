@@ -68,11 +68,12 @@ func deadShowCommand(s std) *cobra.Command {
 }
 
 func deadRetryCommand(s std) *cobra.Command {
-	var server, since string
+	var server, since, channel string
+	var dry bool
 	c := &cobra.Command{
 		Use:     "retry [NUMBER]",
 		Short:   "Give dead letters back to their stage; a delivery keeps its id",
-		Example: "  tocsin dead retry 17\n  tocsin dead retry --since 24h",
+		Example: "  tocsin dead retry 17\n  tocsin dead retry --since 24h --channel desk-mail --dry-run",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			q := url.Values{}
@@ -87,11 +88,23 @@ func deadRetryCommand(s std) *cobra.Command {
 			default:
 				return usage(errors.New("say which: a number from `tocsin dead list`, or --since 24h for all of that time"))
 			}
+			if channel != "" {
+				q.Set("channel", channel)
+			}
+			if dry {
+				rows, err := deadFrom(c, server, q)
+				if err == nil {
+					fmt.Fprintf(s.out, "%d would be given back\n", len(rows))
+				}
+				return err
+			}
 			return deadRetry(c, s, server, q)
 		},
 	}
 	serverFlag(c, &server)
 	c.Flags().StringVar(&since, "since", "", "all dead letters of this time: 24h, 7d")
+	c.Flags().StringVar(&channel, "channel", "", "only those of this channel")
+	c.Flags().BoolVar(&dry, "dry-run", false, "count them and do nothing")
 	return c
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -111,16 +112,23 @@ func pageItem(ctx context.Context, f *explainFlags, address string) (news.Item, 
 }
 
 func scoreCommand(s std) *cobra.Command {
-	var dir string
-	var asJSON bool
+	var dir, server, since string
+	var asJSON, history bool
 	c := &cobra.Command{
-		Use:   "score FILE",
+		Use:   "score FILE | score --history",
 		Short: "Precision and recall on labelled items, with every miss and false alarm",
 		Long: `Read labelled items as JSON Lines, {"id", "lang", "title", "summary", "body", "expect": [ids], "optional": [ids], "hard_negative_for": [ids]}, match them,
-and print precision, recall and F1 in all, per entity and per language. Ids under "optional" count neither way.`,
-		Example: "  tocsin score labelled.jsonl\n  tocsin score --watchlists ./watchlists --json labelled.jsonl",
-		Args:    cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+and print precision, recall and F1 in all, per entity and per language. Ids under "optional" count neither way.
+With --history it asks the running instance instead: what people said of its alerts, useful or noise, per watchlist and entity.`,
+		Example: "  tocsin score labelled.jsonl\n  tocsin score --watchlists ./watchlists --json labelled.jsonl\n  tocsin score --history --since 90d",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			switch {
+			case history && len(args) == 0:
+				return scoreHistory(c, s, server, since, asJSON)
+			case history || len(args) == 0:
+				return usage(errors.New("give either a file of labelled items, or --history"))
+			}
 			x, _, err := loadIndex(dir)
 			if err != nil {
 				return usage(fmt.Errorf("watchlists are refused:\n%w", err))
@@ -140,6 +148,9 @@ and print precision, recall and F1 in all, per entity and per language. Ids unde
 	}
 	listsFlag(c, &dir)
 	c.Flags().BoolVar(&asJSON, "json", false, "write the report as JSON")
+	c.Flags().BoolVar(&history, "history", false, "what people said of the running instance's alerts")
+	c.Flags().StringVar(&since, "since", "30d", "with --history: how far back: 24h, 7d, or a time")
+	serverFlag(c, &server)
 	return c
 }
 

@@ -141,7 +141,9 @@ func TestOperatorCommands(t *testing.T) {
 	if !strings.Contains(p.get("/metrics"), `tocsin_feedback_total{entity="front",verdict="useful",watchlist="a"} 1`) {
 		t.Error("the verdict is not counted")
 	}
+	p.says(true, `(?s)a +\(all\) +1 +0 +0 +1\.00.*a +front +1 +0 +0 +1\.00`, "score", "--history")
 	feedbackByLink(t, p, e.Data.Feedback["noise"])
+	p.says(true, `a +front +1 +1 +0 +0\.50`, "score", "--history", "--since", "1h")
 	silenceByCommand(t, p, d)
 	deadByCommand(t, p, d)
 	p.says(true, `, 0 without a ledger entry, 0 deliveries missing`, "ledger", "check")
@@ -228,6 +230,14 @@ func deadByCommand(t *testing.T, p *proc, d *desk) {
 	d.publish("Xylophone Front met on Wednesday")
 	waitFor(t, 30*time.Second, "the dead letter", func() bool { return strings.Contains(p.run(true, "dead", "list"), "gone") })
 	n := regexp.MustCompile(`(?m)^(\d+) .*gone`).FindStringSubmatch(p.run(true, "dead", "list"))[1]
+	p.says(true, "(?s)reason +gone.*Xylophone Front met on Wednesday", "dead", "show", n)
+	p.says(true, "1 would be given back", "dead", "retry", n, "--dry-run")
+	p.says(true, "0 would be given back", "dead", "retry", "--since", "1h", "--channel", "other", "--dry-run")
+	p.says(true, "1 of 1 given back", "dead", "retry", n)
+	waitFor(t, 30*time.Second, "its second death", func() bool {
+		return strings.Count(p.run(true, "dead", "list"), "gone") == 1 && !strings.Contains(p.run(true, "dead", "list"), "\n"+n+" ")
+	})
+	n = regexp.MustCompile(`(?m)^(\d+) .*gone`).FindStringSubmatch(p.run(true, "dead", "list"))[1]
 	p.says(true, "is removed", "dead", "drop", n)
 	p.says(false, "is not stored", "dead", "drop", n)
 	if out := p.run(true, "dead", "list"); strings.Contains(out, "gone") {
