@@ -20,6 +20,7 @@ type DigestView struct {
 	Full     []*View // shown in full, the most severe first
 	Rest     []Line  // the others, one line each
 	Count    int
+	Lists    []string // titles of the lists when there are several
 	Span     string // from the first alert to the last, "" for one
 	Leave    string // address by which the reader leaves the list; "" when there is none
 	Summary  bool   // it stands for alerts that were held by a throttle, a group or quiet hours
@@ -41,6 +42,7 @@ type Line struct {
 const (
 	maxDigestLine = 160
 	shortID       = 8
+	maxLists      = 5 // named
 )
 
 // NewDigestView makes the view of a digest. d says how many alerts are shown in full.
@@ -67,14 +69,30 @@ func NewDigestView(entries []news.Alert, d *news.Delivery, loc *time.Location) *
 		})
 	}
 	v.Span = span(entries, loc)
-	if len(lists) > 3 {
-		lists = append(lists[:3:3], fmt.Sprintf("and %d more lists", len(lists)-3))
-	}
-	v.Title = Shorten(fmt.Sprintf("%d alerts: %s", len(entries), strings.Join(lists, ", ")), maxHeadline)
-	if len(entries) == 1 {
-		v.Title = Shorten("1 alert: "+v.Full[0].Watchlist+": "+v.Full[0].Title(), maxHeadline)
-	}
+	v.title(lists)
 	return v
+}
+
+// title says how many alerts there are, of what severity, and of which lists. Names of several lists are too long for a title.
+func (v *DigestView) title(lists []string) {
+	of := ""
+	for _, b := range v.Bars {
+		if len(v.Bars) > 1 && (b.Name == "critical" || b.Name == "high") {
+			of += fmt.Sprintf(", %d %s", b.Count, b.Name)
+		}
+	}
+	switch {
+	case v.Count == 1:
+		v.Title = "1 alert: " + v.Full[0].Watchlist + ": " + v.Full[0].Title()
+	case len(lists) == 1:
+		v.Title = fmt.Sprintf("%d alerts: %s%s", v.Count, lists[0], of)
+	default:
+		v.Title = fmt.Sprintf("%d alerts on %d lists%s", v.Count, len(lists), of)
+		if v.Lists = lists; len(lists) > maxLists {
+			v.Lists = append(lists[:maxLists:maxLists], fmt.Sprintf("and %d more lists", len(lists)-maxLists))
+		}
+	}
+	v.Title = Shorten(v.Title, maxHeadline)
 }
 
 // span says between which times the alerts were made.
@@ -149,6 +167,9 @@ func (l *Line) OneLine() string {
 func (v *DigestView) Text() string {
 	var b strings.Builder
 	b.WriteString(Isolate(v.Title) + "\n")
+	if len(v.Lists) > 0 {
+		b.WriteString(dotted(v.Lists) + "\n")
+	}
 	if v.Span != "" {
 		b.WriteString(v.Span + "\n")
 	}

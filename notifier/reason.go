@@ -75,7 +75,7 @@ func mentioned(m *news.Match, entity string) string {
 		if len(p.text) > 0 {
 			s = `"` + Shorten(p.text[0], maxQuoted) + `" in the ` + list(p.fields)
 		}
-		if why := strings.Join(p.why[:min(len(p.why), 2)], ", "); why != "" {
+		if why := strings.Join(p.why[:min(len(p.why), 1)], ""); why != "" {
 			s = strings.TrimPrefix(s+", "+Shorten(why, maxLine/2), ", ")
 		}
 		if s != "" {
