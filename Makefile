@@ -4,7 +4,7 @@ FUZZTIME ?= 5s
 BENCH    ?= .
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
-.PHONY: help build test pages race vet fmt lint fuzz bench peers e2e soak image ci clean
+.PHONY: help build test pages race vet fmt lint fuzz bench peers e2e soak pictures image ci clean
 
 help:
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1	/p' Makefile
@@ -46,6 +46,9 @@ e2e: ## the program against its simulated newsroom
 
 soak: ## 100,000 deliveries, 30 kills, receivers that fail three times in ten: about an hour on two cores
 	TOCSIN_SOAK=1 go test ./cmd/tocsin -run '^TestChaos$$' -v -timeout 3h
+
+pictures: ## the pictures in README.md; needs Chromium and fonts (Debian: chromium fonts-noto-core fonts-noto-cjk)
+	go run ./cmd/pictures
 
 image: ## the container image tocsin:dev
 	docker build -f deploy/Dockerfile --build-arg VERSION=$(VERSION) -t tocsin:dev .

@@ -58,6 +58,7 @@ func floors() []room {
 			outside: []string{"github.com/spf13/cobra", "golang.org/x/term", "code.dny.dev/ssrf", "github.com/prometheus/client_golang"},
 		},
 		{dir: "cmd/test", floor: 1},
+		{dir: "cmd/pictures", floor: 1},
 		{dir: "deploy/grafana/gen", floor: 1},
 	}
 }
@@ -81,7 +82,7 @@ func aloneStd() map[string][]string {
 	return map[string][]string{
 		"os/signal":      {"cmd/tocsin"},
 		"net/http/pprof": {"cmd/tocsin"},
-		"os/exec":        {"cmd/test", "notifier/exec"},
+		"os/exec":        {"cmd/test", "cmd/pictures", "notifier/exec"},
 		"testing":        {"bus/bustest", "notifier/notifiertest"},
 		"unsafe":         {"matcher/fold"}, // one conversion on the hottest path
 		"plugin":         nil,
