@@ -21,9 +21,9 @@ type DigestView struct {
 	Rest     []Line  // the others, one line each
 	Count    int
 	Lists    []string // titles of the lists when there are several
-	Span     string // from the first alert to the last, "" for one
-	Leave    string // address by which the reader leaves the list; "" when there is none
-	Summary  bool   // it stands for alerts that were held by a throttle, a group or quiet hours
+	Span     string   // from the first alert to the last, "" for one
+	Leave    string   // address by which the reader leaves the list; "" when there is none
+	Summary  bool     // it stands for alerts that were held by a throttle, a group or quiet hours
 }
 
 // Bar is the number of alerts of one severity, as a bar of a small chart.
