@@ -35,7 +35,7 @@ type sent struct{ Channel, Word, Level, Why string }
 
 // cardOf makes the card of a record. v is nil for one that offers nothing to do.
 func (p *Page) cardOf(e *entry, v *visitor) *card {
-	c := &card{View: e.View, Seq: e.Seq, Ack: e.Ack, Story: e.View.Alert.Story, About: e.View.Alert.Kind == news.KindHealth || e.View.Alert.Kind == news.KindTest}
+	c := &card{View: e.View, Seq: e.Seq, Ack: e.Ack, Story: e.View.Alert.Story, About: ownKind(e.View.Alert.Kind)}
 	if v != nil && v.In {
 		c.Visitor = v
 	}

@@ -18,6 +18,7 @@ type book struct {
 	byRef map[news.AlertRef]*row
 	limit int
 	names map[string]string // one copy of each string that repeats
+	ended map[string]string // stories that became part of another, which they ended in
 	calls map[string]string // what entities and rules are called, by id
 }
 
@@ -48,7 +49,7 @@ type fate struct {
 }
 
 func newBook(limit int) *book {
-	return &book{limit: limit, byRef: map[news.AlertRef]*row{}, names: map[string]string{}, calls: map[string]string{}}
+	return &book{limit: limit, byRef: map[news.AlertRef]*row{}, names: map[string]string{}, calls: map[string]string{}, ended: map[string]string{}}
 }
 
 // add keeps a record. It gives nil for one that is known.
@@ -57,6 +58,9 @@ func (b *book) add(a *news.Alert, seq uint64) *row {
 	small := *a
 	small.Match.Item.Summary, small.Match.Item.Body, small.Match.Signature = "", "", nil // what is shown of them stands in the view
 	small.Match.Mentions, small.Match.Rules = nil, nil
+	small.Heartbeat, small.Nearest = nil, nil
+	small.Also = a.Also[:min(len(a.Also), maxAlso)]
+	small.AlsoMore += len(a.Also) - len(small.Also)
 	v.Alert = &small
 	packed, err := json.Marshal(v)
 	if err != nil {
@@ -76,16 +80,25 @@ func (b *book) add(a *news.Alert, seq uint64) *row {
 		r.ids = append(r.ids, b.name(id))
 	}
 	b.call(&a.Match)
+	for _, m := range a.Merged {
+		if m.From != m.Into {
+			b.ended[m.From] = m.Into
+		}
+	}
 	b.byRef[ref] = r
 	b.rows = append(b.rows, r)
 	if more := len(b.rows) - b.limit; more > b.limit/10 {
 		for _, old := range b.rows[:more] {
 			delete(b.byRef, old.ref)
+			delete(b.ended, old.story)
 		}
 		b.rows = slices.Clone(b.rows[more:])
 	}
 	return r
 }
+
+// maxAlso is how many reports without news an update names.
+const maxAlso = 6
 
 // call keeps what entities and rules are called.
 func (b *book) call(m *news.Match) {

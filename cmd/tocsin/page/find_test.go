@@ -132,11 +132,18 @@ func TestStories(t *testing.T) {
 		w.Alert(a, uint64(i+1))
 	}
 	w.Alert(alertOf(9, "TTP elsewhere", "TTP"), 9)
+	late := alertOf(10, "TTP in Bajaur, too", "TTP")
+	w.Alert(late, 10)
+	bridge := alertOf(11, "TTP in Bajaur, both", "TTP")
+	bridge.Story, bridge.Kind = "one", news.KindFold
+	bridge.Joined = &news.StoryLink{Story: "one", Points: 3, Evidence: []news.Evidence{{Name: "same names and words", Points: 4.5, Detail: "TTP, Bajaur"}, {Name: "other places", Points: -1.5}}}
+	bridge.Merged = []news.StoryMerge{{From: late.Story, Into: "one"}}
+	w.Alert(bridge, 11)
 	_, body, _ := w.get(t, "/stories")
 	if n := strings.Count(body, `<article class="story`); n != 2 {
 		t.Errorf("%d stories", n)
 	}
-	for _, want := range []string{"<b>3</b> items from <bdi>Courier</bdi>, <bdi>Gazette</bdi>, <bdi>丝路日报</bdi>", ">nothing new<", ">update<", "New: <bdi>"} {
+	for _, want := range []string{"<b>5</b> items from <bdi>Courier</bdi>, <bdi>Gazette</bdi>, <bdi>丝路日报</bdi>", "<b>&#43;4.5</b> same names and words: <bdi>TTP, Bajaur</bdi>", "<b>-1.5</b> other places", ">nothing new<", ">update<", "New: <bdi>"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page of stories does not say %s", want)
 		}

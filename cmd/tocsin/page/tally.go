@@ -124,14 +124,15 @@ func (b *book) stories(f filter, several bool, from, n, members int) (out []thre
 	defer b.mu.RUnlock()
 	byID := map[string]*told{}
 	for _, r := range b.rows {
-		if r.kind == news.KindHealth || r.kind == news.KindTest {
+		if ownKind(r.kind) {
 			continue
 		}
-		if byID[r.story] == nil {
-			byID[r.story] = &told{}
+		id := b.storyOf(r)
+		if byID[id] == nil {
+			byID[id] = &told{}
 		}
-		byID[r.story].add(r)
-		byID[r.story].picked = byID[r.story].picked || f.takes(r)
+		byID[id].add(r)
+		byID[id].picked = byID[id].picked || f.takes(r)
 	}
 	var all []*told
 	for _, s := range byID {
@@ -149,6 +150,24 @@ func (b *book) stories(f filter, several bool, from, n, members int) (out []thre
 		out = append(out, t)
 	}
 	return out, from+n < len(all), nil
+}
+
+// storyOf is the story that the story of a record ended in.
+func (b *book) storyOf(r *row) string {
+	id := r.story
+	for range 20 { // a chain of more is a circle
+		into, ok := b.ended[id]
+		if !ok {
+			break
+		}
+		id = into
+	}
+	return id
+}
+
+// ownKind tells whether a record is about the program itself.
+func ownKind(kind string) bool {
+	return kind == news.KindHealth || kind == news.KindTest || kind == news.KindHeartbeat
 }
 
 func (b *book) thread(s *told, members int) (t thread, err error) {

@@ -65,6 +65,9 @@ func (m member) Whys() []notifier.Why {
 	return out
 }
 
+// Joined is why the item belongs to the story, nil when it opened it.
+func (m member) Joined() *news.StoryLink { return m.First().View.Alert.Joined }
+
 // Told is what the item was for the alert.
 func (m member) Told() string {
 	switch m.First().View.Kind {
