@@ -132,7 +132,9 @@ func (b *sigBuilder) read(text string, part, most int) {
 	figures := b.l.figures(text, toks, isDate)
 	from, to := 0, len(toks)
 	if part == news.PartHead {
-		from, to = mainClause(toks)
+		if from, to = mainClause(toks); to-from <= 4 && !b.tellsAction(marks, from, to) {
+			from, to = 0, len(toks) // "Message from X as ships report gunfire": the event is in the other clause
+		}
 	}
 	partAt := func(i int) int {
 		if part == news.PartHead && (i < from || i >= to) {
@@ -218,11 +220,11 @@ func (b *sigBuilder) mark(r lexRef, part int) {
 	if part == news.PartHead && !b.aside && (n.kind != news.AnchorPlace || n.stands) {
 		b.doer(r.id)
 	}
-	b.anchor(news.Anchor{ID: r.id, Kind: n.kind, Weak: n.weak, Stands: n.stands, Within: b.l.chain(r.id), Bits: b.l.bits("@"+r.id, unknownName-3), Part: part})
+	b.anchor(news.Anchor{ID: r.id, Kind: n.kind, Weak: n.weak, Stands: n.stands, Within: b.l.chain(r.id), Bits: b.l.nameBits(r.id), Part: part})
 	if n.stands && n.within != "" {
 		b.last = "" // the larger place is no neighbour
 		over := b.l.names[n.within]
-		b.anchor(news.Anchor{ID: n.within, Kind: over.kind, Weak: over.weak, Within: b.l.chain(n.within), Bits: b.l.bits("@"+n.within, unknownName-3), Part: part})
+		b.anchor(news.Anchor{ID: n.within, Kind: over.kind, Weak: over.weak, Within: b.l.chain(n.within), Bits: b.l.nameBits(n.within), Part: part})
 	}
 }
 

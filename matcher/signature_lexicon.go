@@ -293,6 +293,19 @@ func (l *lexicon) bits(key string, unknown float64) float64 {
 	return unknown
 }
 
+// ordinaryBits is how rare any name below a country is in ordinary news at least. The table was counted in weeks with crises of their own; what
+// is common in these weeks is for the stream to say.
+const ordinaryBits = 8.0
+
+// nameBits is the rarity of a name of the tables.
+func (l *lexicon) nameBits(id string) float64 {
+	bits := l.bits("@"+id, unknownName-3)
+	if !l.names[id].weak {
+		bits = max(bits, ordinaryBits)
+	}
+	return bits
+}
+
 // chain gives what a name lies within or stands for, nearest first.
 func (l *lexicon) chain(id string) []string {
 	var out []string

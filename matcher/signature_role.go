@@ -29,3 +29,10 @@ func (b *sigBuilder) doer(id string) {
 		b.out.Object = id
 	}
 }
+
+// tellsAction tells whether a clause holds a word of action.
+func (b *sigBuilder) tellsAction(marks []mark, from, to int) bool {
+	return slices.ContainsFunc(marks, func(m mark) bool {
+		return m.from >= from && m.to <= to && slices.ContainsFunc(m.refs, func(r lexRef) bool { return !r.name && b.l.words[r.id].class != "" })
+	})
+}

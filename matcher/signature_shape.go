@@ -119,11 +119,28 @@ func withoutHead(s string) string {
 			}
 		}
 		if cut == 0 {
+			cut = liveHead(low)
+		}
+		if cut == 0 {
 			return strings.TrimSpace(s)
 		}
 		s = strings.TrimSpace(s[cut:])
 	}
 	return s
+}
+
+// liveHead is the length of a running head such as "middle east crisis live:", 0 when there is none.
+func liveHead(low string) int {
+	head, _, ok := strings.Cut(low, ":")
+	ws := strings.Fields(head)
+	if !ok || len(ws) == 0 || len(ws) > 7 {
+		return 0
+	}
+	switch ws[len(ws)-1] {
+	case "live", "latest", "updates", "liveblog":
+		return len(head) + 1
+	}
+	return 0
 }
 
 // formOf tells columns, live pages and roundups from news by how their titles are made.

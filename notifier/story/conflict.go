@@ -8,7 +8,7 @@ import (
 // conflicts weighs what each side holds in its core and the other does not.
 func (w *scale) conflicts(a, b *profile, c *shared) {
 	la, lb := keysOf(c.onlyA, weak), keysOf(c.onlyB, weak)
-	if len(la) > 0 && len(lb) > 0 {
+	if len(la) > 0 && len(lb) > 0 && len(keysOf(c.both, place)) == 0 {
 		w.put("other countries", weights.lands, 1, func() string { return some(la) + " / " + some(lb) })
 	}
 	w.names(a, b, c)

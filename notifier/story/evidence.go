@@ -22,7 +22,7 @@ var weights = struct {
 	aside, deedToday                                        float64
 	meanings                                                float64
 	rivals                                                  float64
-	deed, people                                            float64
+	deed, people, scene                                     float64
 	view, series, column, live, sameOutlet, crowd           float64
 }{
 	start: -4.1, startForeign: -4.5,
@@ -34,17 +34,18 @@ var weights = struct {
 	aside: -1.2, deedToday: 0.9,
 	meanings: 1,
 	rivals:   -0.6,
-	deed:     0.6, people: -2,
+	deed:     0.6, people: -2, scene: 1.8,
 	view: -4, series: -2.5, column: -3, live: -0.3, sameOutlet: -0.3, crowd: 0.3,
 }
 
 const (
-	joinAt  = 0.0  // points from which an item joins a story
-	mergeAt = 0.3  // points from which two stories become one
-	sure    = 10.0 // points of the same link or the same text
-	alike   = 0.85 // share of text from which two texts are the same
-	today   = 12 * time.Hour
-	scarce  = 7.5 // bits of the rarest shared key below which time counts more
+	joinAt    = 0.0  // points from which an item joins a story
+	mergeAt   = 0.3  // points from which two stories become one
+	sure      = 10.0 // points of the same link or the same text
+	alike     = 0.85 // share of text from which two texts are the same
+	today     = 12 * time.Hour
+	sceneBits = 5.0 // rarity that a place needs to prove something
+	scarce    = 7.5 // bits of the rarest shared key below which time counts more
 )
 
 // words weighs names and words in common.
@@ -110,7 +111,9 @@ func (w *scale) doers(a, b *profile) {
 	if gap(a, b) < today {
 		w.put("same deed, same day", weights.deedToday, float64(done)/all, nil)
 	}
-	if x, y := doings(a), doings(b); len(x) > 0 && len(y) > 0 && !overlap(x, y) && (asides(a, y) || asides(b, x)) {
+	if place, name := scene(a, b); name != "" && gap(a, b) < 2*today {
+		w.put("same place, name and kind of event", weights.scene, 1, func() string { return place + ", " + name })
+	} else if x, y := doings(a), doings(b); len(x) > 0 && len(y) > 0 && !overlap(x, y) && (asides(a, y) || asides(b, x)) {
 		w.put("only a circumstance", weights.aside, 1, func() string { return some(x) + " / " + some(y) })
 	}
 	other := 0
@@ -122,6 +125,43 @@ func (w *scale) doers(a, b *profile) {
 		}
 	}
 	w.put("another acts", weights.otherAgent, float64(other)/all, func() string { return agents(a) + " / " + agents(b) })
+}
+
+// scene finds a place below a country that both name, and another name, when both tell of one kind of event. A place that everybody writes about
+// these weeks is no scene.
+func scene(a, b *profile) (at, name string) {
+	for i := range a.entries {
+		x := &a.entries[i]
+		if x.key[0] != '@' || x.n == 0 {
+			continue
+		}
+		y := b.find(x.key)
+		switch {
+		case y == nil || y.n == 0:
+		case x.kind == place && at == "" && min(x.bits, y.bits) >= sceneBits:
+			at = x.key
+		default:
+			name = x.key
+		}
+	}
+	if at == "" || name == "" || !slices.ContainsFunc(a.entries, func(x entry) bool { return x.n > 0 && bodily(x.event) && b.tells(x.event) }) {
+		return "", ""
+	}
+	return at, name
+}
+
+// bodily tells whether an event of this kind happens at a place, unlike talks, threats and prices.
+func bodily(event string) bool {
+	switch event {
+	case "attack", "kill", "close", "disaster", "accident", "rescue", "crime":
+		return true
+	}
+	return false
+}
+
+// tells tells whether a title holds a word of a kind of event.
+func (p *profile) tells(event string) bool {
+	return slices.ContainsFunc(p.entries, func(e entry) bool { return e.event == event && e.n > 0 })
 }
 
 // together counts the pairs of items, one of each side, that have a key in common.

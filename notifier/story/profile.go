@@ -37,6 +37,7 @@ type profile struct {
 type entry struct {
 	key       string
 	all, head float64 // weight in the item, in its main clause
+	bits      float64 // rarity, the least of the items
 	n         int     // items that hold it in the title
 	heads     int     // items that hold it in the main clause
 	event     string
@@ -140,7 +141,7 @@ func (p *profile) imply(anchors []news.Anchor, c *commons) {
 				continue
 			}
 			bits := a.Bits * impliedShare / float64(depth+1)
-			p.entries = append(p.entries, entry{key: key, all: min(bits, c.bits(key, bits)) * share(a.Part), kind: weak})
+			p.entries = append(p.entries, entry{key: key, all: min(bits, c.bits(key, bits)) * share(a.Part), bits: bits, kind: weak})
 		}
 	}
 }
@@ -200,7 +201,7 @@ func group(id string, within map[string][]string) []string {
 }
 
 func (p *profile) put(key string, bits float64, part int, e entry) {
-	e.key, e.all = key, bits*share(part)
+	e.key, e.all, e.bits = key, bits*share(part), bits
 	if part == news.PartHead {
 		e.head, e.heads = bits, 1
 	}
@@ -284,7 +285,7 @@ func addEntries(a, b []entry) []entry {
 			j++
 		default:
 			e := a[i]
-			e.all, e.head, e.n, e.heads, e.kind = e.all+b[j].all, e.head+b[j].head, e.n+b[j].n, e.heads+b[j].heads, max(e.kind, b[j].kind)
+			e.all, e.head, e.n, e.heads, e.kind, e.bits = e.all+b[j].all, e.head+b[j].head, e.n+b[j].n, e.heads+b[j].heads, max(e.kind, b[j].kind), min(e.bits, b[j].bits)
 			out = append(out, e)
 			i, j = i+1, j+1
 		}
