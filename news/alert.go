@@ -59,16 +59,17 @@ type Alert struct {
 	OpenedAt  time.Time `json:"opened_at"` // when revision 1 was made
 	At        time.Time `json:"at"`        // when this revision was made
 
-	Headline  string       `json:"headline,omitempty"`  // update, fold: title of the first revision that people were told; threads keep it
-	Old       bool         `json:"old,omitempty"`       // from the backlog of a new feed, or older than max_alert_age: never sent at once
-	Before    string       `json:"before,omitempty"`    // update by an edit: the item's title until then
-	Also      []Source     `json:"also,omitempty"`      // reports that brought nothing new since people were last told, oldest first, at most MaxSources
-	AlsoMore  int          `json:"also_more,omitempty"` // further such reports
-	Due       time.Time    `json:"due,omitzero"`        // update: not before; one that comes until then takes its place and tells its news as well
-	Joined    *StoryLink   `json:"joined,omitempty"`    // why the item belongs to its story; nil when it opened it
-	Nearest   *StoryLink   `json:"nearest,omitempty"`   // the nearest story that it does not belong to, and what was missing
-	Merged    []StoryMerge `json:"merged,omitempty"`    // stories that became one because of this item, in order
-	Heartbeat *Heartbeat   `json:"heartbeat,omitempty"` // of KindHeartbeat
+	Opened    Severity     `json:"opened_severity,omitempty"` // update, fold: severity of that revision
+	Headline  string       `json:"headline,omitempty"`        // update, fold: title of the first revision that people were told; threads keep it
+	Old       bool         `json:"old,omitempty"`             // from the backlog of a new feed, or older than max_alert_age: never sent at once
+	Before    string       `json:"before,omitempty"`          // update by an edit: the item's title until then
+	Also      []Source     `json:"also,omitempty"`            // reports that brought nothing new since people were last told, oldest first, at most MaxSources
+	AlsoMore  int          `json:"also_more,omitempty"`       // further such reports
+	Due       time.Time    `json:"due,omitzero"`              // update: not before; one that comes until then takes its place and tells its news as well
+	Joined    *StoryLink   `json:"joined,omitempty"`          // why the item belongs to its story; nil when it opened it
+	Nearest   *StoryLink   `json:"nearest,omitempty"`         // the nearest story that it does not belong to, and what was missing
+	Merged    []StoryMerge `json:"merged,omitempty"`          // stories that became one because of this item, in order
+	Heartbeat *Heartbeat   `json:"heartbeat,omitempty"`       // of KindHeartbeat
 }
 
 // Key is the de-duplication id of this revision on the bus.

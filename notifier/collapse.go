@@ -38,6 +38,7 @@ func join(a, b *news.Alert) news.Alert {
 	x := *b
 	x.New, x.Severity = addFacts(a.New, b.New), max(a.Severity, b.Severity)
 	x.Also, x.AlsoMore = joinSources(a, b, &b.Match.Item)
+	x.Match = withHits(&b.Match, &a.Match)
 	if a.Kind == news.KindFirst {
 		x.Kind = news.KindFirst
 	}
@@ -45,6 +46,24 @@ func join(a, b *news.Alert) news.Alert {
 		x.Before = a.Before
 	}
 	return x
+}
+
+// withHits gives b with the entities and rules of a that it does not have.
+func withHits(b, a *news.Match) news.Match {
+	m := *b
+	m.Entities, m.Rules = slices.Clone(b.Entities), slices.Clone(b.Rules)
+	for _, e := range a.Entities {
+		if !slices.ContainsFunc(m.Entities, func(x news.EntityHit) bool { return x.ID == e.ID }) {
+			m.Entities = append(m.Entities, e)
+		}
+	}
+	for _, r := range a.Rules {
+		if !slices.ContainsFunc(m.Rules, func(x news.RuleHit) bool { return x.ID == r.ID }) {
+			r.Spans = nil // places in the other item
+			m.Rules = append(m.Rules, r)
+		}
+	}
+	return m
 }
 
 // joinSources lists the reports of both revisions and the item of the one that is not shown.

@@ -20,6 +20,7 @@ type open struct {
 	tier      int                // best so far, 0 unknown
 	numbers   map[string]float64 // by unit
 	headline  string
+	opened    news.Severity // with the headline: what the first message said
 	items     map[string]report
 	outlets   []string
 	openedAt  time.Time
@@ -91,7 +92,7 @@ func (o *open) schedule(m *news.Match, v *made, r *storyRules) {
 func (o *open) record(m *news.Match, v *made, l *links) news.Alert {
 	a := news.Alert{
 		Schema: news.Schema, ID: o.id, Revision: v.revision, Kind: v.kind, Story: o.story, Watchlist: o.watchlist, Severity: v.severity,
-		New: v.facts, Match: *m, Items: len(o.items), OpenedAt: o.openedAt, At: v.at, Old: v.old, Due: v.due, Headline: o.headline,
+		New: v.facts, Match: *m, Items: len(o.items), OpenedAt: o.openedAt, At: v.at, Old: v.old, Due: v.due, Headline: o.headline, Opened: o.opened,
 	}
 	was, known := o.items[m.Item.ID]
 	if !known {
@@ -166,7 +167,7 @@ func (o *open) learn(m *news.Match, v *made) {
 	case v.kind == news.KindFold || v.old:
 		o.addSource(m)
 	case v.kind == news.KindFirst:
-		o.announced, o.said, o.listed, o.headline = true, v.at, len(o.also), headlineOf(m)
+		o.announced, o.said, o.listed, o.headline, o.opened = true, v.at, len(o.also), headlineOf(m), v.severity
 		o.tell(m, v)
 	default:
 		o.say(m, v)

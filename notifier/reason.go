@@ -146,13 +146,7 @@ func newFacts(a *news.Alert) []string {
 			out = append(out, fmt.Sprintf("and %d more", len(a.New)-maxWhy))
 			break
 		}
-		if n := names[f]; n != "" {
-			f = n
-		}
-		if sev, ok := strings.CutPrefix(f, "severity "); ok {
-			f = "severity is now " + sev
-		}
-		out = append(out, Shorten(Clean(f), maxLine))
+		out = append(out, Shorten(Clean(factText(f, names)), maxLine))
 	}
 	return out
 }

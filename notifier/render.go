@@ -36,6 +36,9 @@ type View struct {
 	Published string   // "" when the feed gave no usable date
 	FirstSeen string
 	Raised    string // when the alert, or this update of it, was made
+	Also      []Report
+	AlsoMore  int    // further reports
+	Was       string // title before the edit that made the update
 }
 
 // Bounds of what is shown, in letters or lines. Hostile items and large lists must not make large messages.
@@ -61,6 +64,7 @@ func NewView(a *news.Alert, loc *time.Location) *View {
 		v.Kind = a.Kind
 	}
 	v.self(a)
+	v.story(a)
 	v.Link, v.Host = SafeLink(it.URL)
 	if v.Outlet == "" {
 		v.Outlet = v.Host

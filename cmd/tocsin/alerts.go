@@ -88,6 +88,19 @@ func showAlert(s std, a *news.Alert) {
 	for _, f := range v.New {
 		fmt.Fprintf(s.out, "new       %s\n", isolate(f))
 	}
+	if v.Was != "" {
+		fmt.Fprintf(s.out, "was       %s\n", isolate(v.Was))
+	}
+	for _, r := range v.Also {
+		fmt.Fprintf(s.out, "also      %s: %s  %s\n", isolate(r.Outlet), isolate(r.Title), r.Link)
+	}
+	if v.AlsoMore > 0 {
+		fmt.Fprintf(s.out, "also      %d more\n", v.AlsoMore)
+	}
+	if !a.Due.IsZero() {
+		fmt.Fprintf(s.out, "due       %s, unless a later update takes its place\n", a.Due.Local().Format(clock))
+	}
+	tellPlace(s.out, a, "joined    ", "          ")
 	fmt.Fprintln(s.out)
 }
 

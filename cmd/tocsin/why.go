@@ -87,6 +87,7 @@ func (t *trace) write(ctx context.Context, w *bytes.Buffer) error {
 	}
 	for _, a := range t.alerts {
 		fmt.Fprintf(w, "alert      %s  revision %d  %s  %s  %s  [%s]\n", a.ID, a.Revision, a.Kind, a.Severity, a.Watchlist, strings.Join(a.Match.IDs(), " "))
+		tellPlace(w, &a, "story      ", "           ")
 	}
 	for _, l := range t.ledger {
 		t.writeLedger(w, &l)

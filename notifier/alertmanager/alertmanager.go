@@ -142,7 +142,7 @@ func (m *maker) one(a *news.Alert, v *notifier.View, d *news.Delivery) alert {
 	x := alert{Labels: labels(a), StartsAt: a.OpenedAt.UTC(), EndsAt: a.At.Add(m.ends).UTC(), Generator: v.Link}
 	x.Annotations = map[string]string{
 		"summary": text(v.Subject()), "delivery": d.ID, "title": text(v.Title()), "description": text(notifier.Plain(v.Snippets)),
-		"outlet": text(v.Outlet), "why": text(strings.Join(v.Reasons(), "\n")), "new": text(strings.Join(v.New, "\n")), "link": v.Link,
+		"outlet": text(v.Outlet), "why": text(strings.Join(v.Reasons(), "\n")), "new": text(strings.Join(v.News(), "\n")), "link": v.Link,
 	}
 	maps.DeleteFunc(x.Annotations, func(_, v string) bool { return v == "" })
 	return x

@@ -120,7 +120,7 @@ func render(a *news.Alert, d *news.Delivery) error {
 	if len(v.Link) <= maxLink {
 		e.URL = v.Link
 	}
-	e.field("New", v.New)
+	e.field("New", v.News())
 	e.field("Why", v.Reasons())
 	e.Footer.Text = limit("footer").Join(v.Facts(), 110, notifier.NoMentions) + " · " + d.ID
 	return fill(d, e)

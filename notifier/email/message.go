@@ -140,9 +140,9 @@ func (m *maker) short(d *news.Delivery) error {
 // subject names list and headline. It says the severity only when it is high: mail programs thread by subject, too, so that what may change
 // from update to update is left out where it can be.
 func subject(v *notifier.View) string {
-	s := v.Watchlist + ": " + v.Title()
-	if v.Severity == "high" || v.Severity == "critical" {
-		s = strings.ToUpper(v.Severity) + " " + s
+	s := v.Watchlist + ": " + v.ThreadTitle()
+	if sev := v.ThreadSeverity(); sev == "high" || sev == "critical" {
+		s = strings.ToUpper(sev) + " " + s
 	}
 	if v.Kind == news.KindTest {
 		s = "Test: " + s

@@ -184,7 +184,7 @@ func newEntry(a *news.Alert) entry {
 	if s := notifier.Plain(v.Snippets); s != "" {
 		lines = append(lines, notifier.Isolate(s))
 	}
-	for _, s := range v.New {
+	for _, s := range v.News() {
 		lines = append(lines, "new: "+notifier.Isolate(s))
 	}
 	for _, s := range v.Reasons() {

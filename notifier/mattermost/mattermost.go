@@ -59,7 +59,7 @@ func render(a *news.Alert, d *news.Delivery) error {
 		v.Lamp() + line.Join(v.Top(), 400, notifier.Markdown),
 		"**" + line.Isolated(v.Title(), notifier.Markdown) + "**",
 		line.Join(v.Facts(), 400, notifier.Markdown),
-		line.Lines("new: ", v.New, 600, notifier.Markdown),
+		line.Lines("new: ", v.News(), 600, notifier.Markdown),
 		line.Body(v, "**", notifier.Markdown),
 		line.Lines("why: ", v.Reasons(), 600, notifier.Markdown),
 		link(v),

@@ -122,7 +122,7 @@ func render(a *news.Alert, d *news.Delivery) error {
 		m.Click = v.Link
 	}
 	parts := []string{
-		line.Join(v.Top(), 140, nil), line.Join(v.Facts(), 140, nil), line.Lines("new: ", v.New, 250, nil), body.Body(v, "", nil),
+		line.Join(v.Top(), 140, nil), line.Join(v.Facts(), 140, nil), line.Lines("new: ", v.News(), 250, nil), body.Body(v, "", nil),
 		line.Lines("why: ", v.Reasons(), 250, nil), line.Fit(v.Host, nil), d.ID,
 	}
 	m.Message = strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), "\n")

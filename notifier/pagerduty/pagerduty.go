@@ -131,7 +131,7 @@ func render(a *news.Alert, d *news.Delivery) error {
 	e.Payload.Class = a.Kind
 	e.Payload.Details = details{
 		Delivery: d.ID, Revision: a.Revision, Outlet: text.Isolated(v.Outlet, nil), Language: v.Language, Text: text.Isolated(notifier.Plain(v.Snippets), nil),
-		New: isolated(v.New), Why: isolated(v.Reasons()),
+		New: isolated(v.News()), Why: isolated(v.Reasons()),
 	}
 	if v.Link != "" && len(v.Link) <= maxLink {
 		e.Links = []link{{v.Link, v.Host}}

@@ -68,7 +68,7 @@ func render(a *news.Alert, d *news.Delivery) error {
 	})
 	m.context(v.Lamp(), v.Top())
 	m.context("", v.Facts())
-	m.section(limit("section").Lines("new: ", v.New, 600, notifier.NoMentions))
+	m.section(limit("section").Lines("new: ", v.News(), 600, notifier.NoMentions))
 	m.section(limit("section").Body(v, "", notifier.NoMentions))
 	m.section(limit("section").Lines("why: ", v.Reasons(), 600, notifier.NoMentions))
 	if l := link(v.Link, v.Host); l != "" {

@@ -147,7 +147,7 @@ func (p painter) render(a *news.Alert, d *news.Delivery) error {
 	if len(v.Lines) == 0 && len(v.Snippets) > 0 {
 		line("  ", p.parts(v.Snippets, ""))
 	}
-	for _, f := range v.New {
+	for _, f := range v.News() {
 		line("  ", "new: "+notifier.Isolate(f))
 	}
 	for _, w := range v.Why {

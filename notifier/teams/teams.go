@@ -120,7 +120,7 @@ func render(a *news.Alert, d *news.Delivery) error {
 	c.Body[0].ID = d.ID
 	c.turn(v.Dir(), runs(v.Headline, run{Size: "Large", Weight: "Bolder"}))
 	c.line(run{Text: text.Join(v.Facts(), 300, notifier.NoMentions), Subtle: true})
-	for _, f := range v.New {
+	for _, f := range v.News() {
 		c.line(run{Text: "new: " + text.Isolated(f, notifier.NoMentions)})
 	}
 	if len(v.Lines) > 0 {

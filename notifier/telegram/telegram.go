@@ -216,7 +216,7 @@ func (k *maker) render(a *news.Alert, d *news.Delivery) error {
 	m.add(v.Lamp() + line.Join(v.Top(), 140, notifier.NoMentions) + "\n")
 	m.title(v.Headline)
 	m.add(line.Join(v.Facts(), 140, notifier.NoMentions) + "\n\n")
-	m.paragraph(line.Lines("new: ", v.New, 300, notifier.NoMentions))
+	m.paragraph(line.Lines("new: ", v.News(), 300, notifier.NoMentions))
 	if len(v.Lines) > 0 {
 		m.paragraph(limit("news").Lines("", v.Lines, 600, notifier.NoMentions))
 	} else if len(v.Snippets) > 0 {

@@ -31,13 +31,14 @@ type thread struct {
 	list string
 	told map[string]bool     // addresses of the items that messages showed
 	ids  map[string]bool     // that messages named
-	also map[string][]string // addresses of items that were joined without a message, with the ids of their records
+	also map[string][]string // addresses of items that were joined without a message of their own, with the ids of their records
+	name map[string]bool     // addresses of those that a message names beside its item
 }
 
 func threadOf(threads map[string]*thread, id, list string) *thread {
 	t := threads[id]
 	if t == nil {
-		t = &thread{list: list, told: map[string]bool{}, ids: map[string]bool{}, also: map[string][]string{}}
+		t = &thread{list: list, told: map[string]bool{}, ids: map[string]bool{}, also: map[string][]string{}, name: map[string]bool{}}
 		threads[id] = t
 	}
 	return t
@@ -50,6 +51,7 @@ func (t *thread) tell(a *Alert) {
 		t.ids[id] = true
 	}
 	for _, url := range a.Also {
+		t.name[url] = true
 		t.also[url] = append(t.also[url], a.New...)
 	}
 }
@@ -64,8 +66,8 @@ func (b *foldBook) join(threads map[string]*thread) {
 	}
 }
 
-// joined judges an item that no message showed, by the alert that took it in; "" when none did. That the alert tells the same event, and names what
-// the item mentions, is held against the truth: a fold must not hide news.
+// joined judges an item that no message showed, by the alert that took it in; "" when none did. The messages of that alert must name what the item
+// mentions; and either one of them names the item itself, title and link, or they tell the same event: a fold must not hide news.
 func (w *World) joined(it *item, row *Row, threads map[string]*thread) string {
 	state := ""
 	for _, t := range threads {
@@ -87,7 +89,7 @@ func (w *World) judgeFold(it *item, row *Row, t *thread) string {
 		return False
 	case len(row.Want) == 0:
 		return Allowed
-	case !slices.ContainsFunc(w.items, same), slices.ContainsFunc(row.Want, func(id string) bool { return !t.ids[id] }):
+	case !t.name[it.url] && !slices.ContainsFunc(w.items, same), slices.ContainsFunc(row.Want, func(id string) bool { return !t.ids[id] }):
 		return Hidden
 	}
 	return Folded
@@ -98,7 +100,7 @@ func (w *World) mixed(threads map[string]*thread) (n int) {
 	for _, t := range threads {
 		events := map[string]bool{}
 		for _, it := range w.items {
-			if t.told[it.url] {
+			if t.told[it.url] || t.name[it.url] && it.Kind == Planted {
 				events[orElse(it.Story, it.ID)] = true
 			}
 		}

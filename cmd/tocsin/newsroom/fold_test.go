@@ -49,6 +49,7 @@ func TestFoldsAreHeldAgainstTheTruth(t *testing.T) {
 	fold("drones", "drones-mizan", "afghan-taliban") // the alert does not name the Taliban
 	post("4", "mixed", "first", "ttp-peshawar", nil, nil, "ttp")
 	post("5", "mixed", "update", "ttp-mohmand", nil, []string{"lang ps"}, "ttp")
+	post("6", "mixed", "update", "ttp-dik", []string{"ttp-convoy"}, []string{"lang ur"}, "ttp") // another event, but people read of it
 	r := w.Report([]string{"armed-groups"})
 	states := map[string]string{}
 	for _, row := range r.Rows {
@@ -56,13 +57,13 @@ func TestFoldsAreHeldAgainstTheTruth(t *testing.T) {
 	}
 	for item, want := range map[string]string{
 		"bannu-post-kohsar": Alerted, "bannu-post-mashal": Alerted, "bannu-post-wire": Folded, "bannu-post-khyber": Folded, "khawarij-tank": Hidden,
-		"phishing-playbook": False, "bannu-post-zhongya": Hidden, "drones-mizan": Hidden, "drones-zhongya": Missed, "ttp-peshawar": Alerted, "ttp-mohmand": Alerted,
+		"phishing-playbook": False, "bannu-post-zhongya": Hidden, "drones-mizan": Hidden, "drones-zhongya": Missed, "ttp-peshawar": Alerted, "ttp-mohmand": Alerted, "ttp-convoy": Folded,
 	} {
 		if states[item] != want {
 			t.Errorf("%s is %q, want %q", item, states[item], want)
 		}
 	}
-	if r.Mixed != 1 || r.Updates != 2 || r.Folded != 2 || r.OK() {
+	if r.Mixed != 1 || r.Updates != 3 || r.Folded != 3 || r.OK() {
 		t.Errorf("mixed %d, updates %d, folded %d", r.Mixed, r.Updates, r.Folded)
 	}
 	for _, want := range []string{"hidden", "mixed", "updates"} {

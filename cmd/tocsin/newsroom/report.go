@@ -14,9 +14,9 @@ import (
 // States of a Row.
 const (
 	Alerted   = "alerted"   // a webhook told it, with every id that the truth asks for
-	Folded    = "folded"    // joined to an alert that another item of the same story told, with every id that the truth asks for
+	Folded    = "folded"    // joined to an alert that names all that the truth asks for, and that lists the item or tells the same event
 	Missed    = "missed"    // served, but neither told nor joined to an alert
-	Hidden    = "hidden"    // joined to an alert of another event, or to one that does not name what it mentions: nobody hears of it
+	Hidden    = "hidden"    // joined to an alert of another event that does not list it, or to one that does not name what it mentions
 	Partial   = "partial"   // told, but without an id that the truth asks for
 	False     = "false"     // told, although nothing of that watchlist is mentioned, or with an id that is not
 	Allowed   = "allowed"   // told; the truth does not ask for it, but the text names it
