@@ -29,7 +29,7 @@ type shells map[string]*template.Template
 func readShells(p *Page) (shells, error) {
 	funcs := template.FuncMap{
 		"when": p.when, "until": p.until, "span": span, "utc": utc, "num": num, "mb": mb, "lang": language, "asset": p.assets.path, "link": link, "href": href, "list": list,
-		"lower": strings.ToLower, "title": title,
+		"title": title, "fresh": fresh,
 	}
 	base, err := template.New("").Funcs(funcs).ParseFS(files, "files/frame.html", "files/parts.html")
 	if err != nil {
@@ -74,7 +74,7 @@ type live interface{ frame(f *frame) }
 // show writes a page.
 func (p *Page) show(w http.ResponseWriter, r *http.Request, name, title string, status int, body any) {
 	f := frame{
-		Title: title, Tab: name, Path: r.URL.RequestURI(), Visitor: p.doors.visitor(r), Health: p.health(), Version: p.o.Version, Body: body,
+		Title: title, Tab: tabOf(name), Path: r.URL.RequestURI(), Visitor: p.doors.visitor(r), Health: p.health(), Version: p.o.Version, Body: body,
 	}
 	if q := r.URL.Query(); f.Visitor.In && q.Get("said") != "" {
 		f.Said, f.Bad = notifier.Shorten(notifier.Clean(q.Get("said")), 300), q.Get("bad") != ""
@@ -94,6 +94,17 @@ func (p *Page) show(w http.ResponseWriter, r *http.Request, name, title string, 
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = buf.WriteTo(w) // the reader went away
+}
+
+// tabOf is the page of the menu that a page belongs to.
+func tabOf(name string) string {
+	switch name {
+	case "alert":
+		return "alerts"
+	case "feed":
+		return "feeds"
+	}
+	return name
 }
 
 // when writes a past time: how long ago, with the moment in UTC to be read on demand. The script keeps it true.
@@ -175,6 +186,17 @@ func href(at, key, value string) string {
 		q.Set(key, value)
 	}
 	return (&url.URL{Path: u.Path, RawQuery: q.Encode()}).String()
+}
+
+// fresh words what is new for people.
+func fresh(facts []string) (out []string) {
+	for _, f := range facts {
+		if tag, ok := strings.CutPrefix(f, "lang "); ok {
+			f = "a report in " + language(tag)
+		}
+		out = append(out, f)
+	}
+	return out
 }
 
 func list(v ...any) []any { return v }
