@@ -17,9 +17,9 @@ import (
 
 // roleStreams are the streams that each role has to do with; it may not even see the others. The empty role has to do with all.
 var roleStreams = map[string][]string{
-	"fetcher":  {streamFetch, streamItems, "KV_feedstate"},
-	"matcher":  {streamItems, streamMatches, streamDead, "KV_watchlists"},
-	"notifier": {streamMatches, streamAlerts, streamOutbox, streamLedger, streamDead, "KV_sent", "KV_silences"},
+	"fetcher":  {streamFetch, streamItems, "KV_feedstate", "KV_health"},
+	"matcher":  {streamItems, streamMatches, streamDead, "KV_watchlists", "KV_health"},
+	"notifier": {streamItems, streamMatches, streamAlerts, streamOutbox, streamLedger, streamDead, "KV_sent", "KV_silences", "KV_feedstate", "KV_watchlists", "KV_health"},
 }
 
 // concerns tells whether this process has to do with the stream.
@@ -27,14 +27,14 @@ func (b *Bus) concerns(stream string) bool {
 	return b.opts.Role == "" || slices.Contains(roleStreams[b.opts.Role], stream)
 }
 
-// rights are the subjects that each role publishes to. The empty role has all of them.
+// rights are the subjects that each role publishes to. The empty role has all of them. Every role may raise alerts about the program itself.
 var rights = map[string][]string{
-	"fetcher":  {"items.probe.probe", "fetch.schedule.probe", "$KV.feedstate.probe"},
-	"matcher":  {"matches.probe", "dead.matcher.probe"},
-	"notifier": {"alerts.probe.probe", "outbox.due.probe.probe", "outbox.retry.probe.probe", "ledger.probe.probe", "dead.notifier.probe", "$KV.sent.probe", "$KV.silences.probe"},
+	"fetcher":  {"items.probe.probe", "fetch.schedule.probe", "$KV.feedstate.probe", "alerts.probe.tocsin", "$KV.health.probe"},
+	"matcher":  {"matches.probe", "dead.matcher.probe", "alerts.probe.tocsin", "$KV.health.probe"},
+	"notifier": {"alerts.probe.probe", "outbox.due.probe.probe", "outbox.retry.probe.probe", "ledger.probe.probe", "dead.notifier.probe", "$KV.sent.probe", "$KV.silences.probe", "$KV.health.probe"},
 	"": {
 		"items.probe.probe", "fetch.schedule.probe", "$KV.feedstate.probe", "matches.probe", "dead.matcher.probe", "alerts.probe.probe",
-		"outbox.due.probe.probe", "outbox.retry.probe.probe", "ledger.probe.probe", "dead.notifier.probe", "$KV.sent.probe", "$KV.silences.probe", "$KV.watchlists.probe",
+		"outbox.due.probe.probe", "outbox.retry.probe.probe", "ledger.probe.probe", "dead.notifier.probe", "$KV.sent.probe", "$KV.silences.probe", "$KV.watchlists.probe", "$KV.health.probe",
 	},
 }
 

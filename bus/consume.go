@@ -109,7 +109,7 @@ func consume[T any](ctx context.Context, b *Bus, spec consumerSpec, workers int,
 	}
 	defer leave()
 	p := &puller[T]{b: b, spec: spec, in: in, slots: make(chan struct{}, max(workers, 1)), excused: excuses{n: map[uint64]uint64{}}}
-	b.metrics.progress.WithLabelValues(spec.stage).SetToCurrentTime()
+	b.metrics.progressed(spec.stage, time.Now())
 	for wait := resubscribe; ctx.Err() == nil; wait = min(2*wait, maxResubscribe) {
 		began := time.Now()
 		if err := p.pull(ctx); err != nil && ctx.Err() == nil {

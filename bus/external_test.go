@@ -388,9 +388,10 @@ func TestKeysThatDoNotWork(t *testing.T) {
 func matcherRights(publish ...string) *server.Permissions {
 	return &server.Permissions{
 		Publish: &server.SubjectPermission{Allow: append(publish,
-			"$JS.API.INFO", "$JS.API.STREAM.INFO.ITEMS", "$JS.API.STREAM.INFO.MATCHES", "$JS.API.STREAM.INFO.DEAD", "$JS.API.STREAM.INFO.KV_watchlists",
+			"$JS.API.INFO", "$JS.API.STREAM.INFO.ITEMS", "$JS.API.STREAM.INFO.MATCHES", "$JS.API.STREAM.INFO.DEAD", "$JS.API.STREAM.INFO.KV_watchlists", "$JS.API.STREAM.INFO.KV_health",
 			"$JS.API.CONSUMER.INFO.ITEMS.matcher", "$JS.API.CONSUMER.MSG.NEXT.ITEMS.matcher", "$JS.ACK.ITEMS.matcher.>", "$JS.FC.>",
-			"$JS.API.DIRECT.GET.KV_watchlists.>", "$JS.API.CONSUMER.CREATE.KV_watchlists.>", "$JS.API.CONSUMER.INFO.KV_watchlists.>", "$JS.API.CONSUMER.DELETE.KV_watchlists.>")},
+			"$JS.API.DIRECT.GET.KV_watchlists.>", "$JS.API.CONSUMER.CREATE.KV_watchlists.>", "$JS.API.CONSUMER.INFO.KV_watchlists.>", "$JS.API.CONSUMER.DELETE.KV_watchlists.>",
+			"$KV.health.>", "alerts.*.tocsin", "$JS.API.DIRECT.GET.KV_health.>", "$JS.API.CONSUMER.CREATE.KV_health.>", "$JS.API.CONSUMER.INFO.KV_health.>", "$JS.API.CONSUMER.DELETE.KV_health.>")},
 		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX_matcher.>"}},
 	}
 }

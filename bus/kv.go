@@ -26,7 +26,7 @@ type State struct {
 	bucket string
 }
 
-// State gives access to a bucket of the table: watchlists, feedstate, sent or silences. Any other name gives errors on use.
+// State gives access to a bucket of the table: watchlists, feedstate, sent, silences or health. Any other name gives errors on use.
 func (b *Bus) State(bucket string) *State { return &State{b: b, bucket: bucket} }
 
 func (s *State) check(key string) error {

@@ -25,7 +25,8 @@ type metrics struct {
 	ackPending *prometheus.GaugeVec     // consumer
 	dropped    *prometheus.CounterVec   // consumer
 	rescued    *prometheus.CounterVec
-	progress   *prometheus.GaugeVec   // stage
+	progress   *prometheus.GaugeVec // stage
+	stages     stageTimes
 	dead       *prometheus.CounterVec // stage
 	connected  prometheus.GaugeFunc
 	syncAlways prometheus.Gauge

@@ -97,6 +97,9 @@ func publish[T news.Wire](ctx context.Context, b *Bus, t topic[T], v T) (duplica
 	m := nats.NewMsg(t.subject(&v))
 	m.Data = data
 	m.Header.Set(jetstream.MsgIDHeader, t.id(&v))
+	if isCanary(&v) {
+		m.Header.Set(jetstream.MsgTTLHeader, passingAge)
+	}
 	b.stamp(ctx, m)
 	ack, _, err := b.send(ctx, t.stream, m)
 	if err != nil {

@@ -107,7 +107,7 @@ func (p *puller[T]) ack(ctx context.Context, m jetstream.Msg, meta Meta) {
 		return
 	}
 	p.excused.forget(meta.Sequence)
-	p.b.metrics.progress.WithLabelValues(p.spec.stage).SetToCurrentTime()
+	p.b.metrics.progressed(p.spec.stage, time.Now())
 }
 
 func (p *puller[T]) tryAck(ctx context.Context, m jetstream.Msg) error {

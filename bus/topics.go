@@ -53,6 +53,7 @@ type streamSpec struct {
 	age      time.Duration // Limits: how long messages are kept
 	share    int           // Limits: percent of Options.MaxStore
 	window   time.Duration // in which the server knows a Nats-Msg-Id
+	passing  bool          // Limits: the program's own test items go after passingAge
 	s2       bool
 	direct   bool
 }
@@ -76,11 +77,11 @@ type bucketSpec struct {
 // streams is the table. The shares of the Limits streams sum to 80 %: the rest is for FETCH, OUTBOX and the buckets, which have no limit.
 var streams = []streamSpec{
 	{name: streamFetch, subjects: []string{"fetch.schedule.*", "fetch.due.*"}, work: true, direct: true, window: 2 * time.Minute},
-	{name: streamItems, subjects: []string{"items.*.*"}, age: 30 * day, share: 45, window: day, s2: true, direct: true},
-	{name: streamMatches, subjects: []string{"matches.*"}, age: 180 * day, share: 15, window: day, s2: true},
-	{name: streamAlerts, subjects: []string{"alerts.*.*"}, age: 365 * day, share: 5, window: day, s2: true},
+	{name: streamItems, subjects: []string{"items.*.*"}, age: 30 * day, share: 45, window: day, s2: true, direct: true, passing: true},
+	{name: streamMatches, subjects: []string{"matches.*"}, age: 180 * day, share: 15, window: day, s2: true, passing: true},
+	{name: streamAlerts, subjects: []string{"alerts.*.*"}, age: 365 * day, share: 5, window: day, s2: true, passing: true},
 	{name: streamOutbox, subjects: []string{"outbox.due.*.*", "outbox.retry.*.*"}, work: true, direct: true, window: time.Hour},
-	{name: streamLedger, subjects: []string{"ledger.*.*"}, age: 365 * day, share: 10, window: day, s2: true},
+	{name: streamLedger, subjects: []string{"ledger.*.*"}, age: 365 * day, share: 10, window: day, s2: true, passing: true},
 	{name: streamDead, subjects: []string{"dead.*.*"}, age: 90 * day, share: 5, window: day},
 }
 
@@ -90,6 +91,7 @@ var buckets = []bucketSpec{
 	{name: "sent", history: 1, age: 30 * day},
 	{name: "suppressed", history: 1}, // mail addresses that must not be written to
 	{name: "silences", history: 8},
+	{name: "health", history: 1, age: 30 * day}, // what processes tell of themselves, and troubles that people were told of
 }
 
 // consumers are the durable consumers but for those of the channels.
@@ -194,7 +196,7 @@ func (l layout) stream(s streamSpec) jetstream.StreamConfig {
 	if s.work {
 		c.Retention, c.AllowMsgSchedules, c.AllowMsgTTL, c.AllowRollup = jetstream.WorkQueuePolicy, true, true, true
 	} else {
-		c.MaxAge, c.MaxBytes = s.age, l.maxStore/100*int64(s.share)
+		c.MaxAge, c.MaxBytes, c.AllowMsgTTL = s.age, l.maxStore/100*int64(s.share), s.passing
 	}
 	return c
 }

@@ -57,6 +57,7 @@ type state struct {
 	Notes         []string      `json:"notes,omitempty"` // what was mended in the last document
 
 	Gaps    []uint32  `json:"gaps,omitempty"`    // seconds between items, the newest last
+	Days    []dayGap  `json:"days,omitempty"`    // longest silence of each of the last 28 days with items
 	Overlap []uint8   `json:"overlap,omitempty"` // percent of each of the last changed documents that was known
 	Hurry   uint8     `json:"hurry,omitempty"`   // how often the interval was halved
 	LastGap time.Time `json:"last_gap,omitzero"` // when entries may have been missed
@@ -191,7 +192,9 @@ func (s *state) addGaps(whens []time.Time) {
 	for _, t := range whens {
 		if !s.LastItem.IsZero() && t.After(s.LastItem) {
 			if gap := t.Sub(s.LastItem); gap >= time.Second {
-				s.Gaps = append(s.Gaps, uint32(min(gap/time.Second, 400*24*3600)))
+				n := uint32(min(gap/time.Second, 400*24*3600))
+				s.Gaps = append(s.Gaps, n)
+				s.noteDay(t, n)
 			}
 		}
 		if t.After(s.LastItem) {

@@ -94,20 +94,6 @@ func statusOf(fd *Feed, st *state, now time.Time) FeedStatus {
 	return s
 }
 
-// expected is the longest usual silence: the 99th percentile of the known gaps between 1 h and 14 d, 24 h until 20 gaps are known.
-func (s *state) expected(f *Feed) time.Duration {
-	if f.Expect > 0 {
-		return f.Expect
-	}
-	if s.learnt > 0 {
-		return s.learnt
-	}
-	if len(s.Gaps) < 20 {
-		return day
-	}
-	return min(max(quantile(s.Gaps, 0.99), time.Hour), 14*day)
-}
-
 // stateAt judges the feed at a moment and tells since when it is so.
 func (s *state) stateAt(f *Feed, now time.Time) (string, time.Time) {
 	interval := max(s.Interval, time.Second)
@@ -131,7 +117,8 @@ func (s *state) stateAt(f *Feed, now time.Time) (string, time.Time) {
 		return StateFailing, first2(s.LastSuccess, s.LastTry)
 	}
 	if newest := first2(s.LastItem, s.FirstTry); !newest.IsZero() {
-		if late := newest.Add(2 * s.expected(f)); now.After(late) {
+		// After a time without polls nobody can say that no item came: it is late when a poll said so, or polls are on time.
+		if late := newest.Add(2 * s.expected(f)); now.After(late) && (s.LastSuccess.After(late) || now.Sub(s.LastSuccess) <= interval+interval/2) {
 			if now.After(late.Add(day)) {
 				return StateDead, late
 			}

@@ -2,6 +2,7 @@ package fetcher
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -21,6 +22,7 @@ func (f *Fetcher) see(fd *Feed, st *state) *view {
 	v.st = state{
 		FirstTry: st.FirstTry, LastTry: st.LastTry, LastSuccess: st.LastSuccess, LastItem: st.LastItem, Interval: st.Interval, Failures: st.Failures,
 		FailingSince: st.FailingSince, NotFoundInRow: st.NotFoundInRow, KindChanged: st.KindChanged, Gone: st.Gone,
+		Next: st.Next, Reason: st.Reason, Error: st.Error, Status: st.Status, Items: st.Items, Lost: st.Lost, GapNotes: slices.Clone(st.GapNotes),
 	}
 	v.st.learnt = st.expected(&Feed{})
 	f.mu.Lock()
@@ -68,6 +70,18 @@ func (f *Fetcher) snapshot() []sample {
 		}
 		s.state, _ = s.st.stateAt(fd, now)
 		out = append(out, s)
+	}
+	return out
+}
+
+// Known gives the states of all feeds at this moment, as this process knows them: without a look into the store, and without logs of polls. Feeds
+// that this process has not looked at yet count as new.
+func (f *Fetcher) Known() []FeedStatus {
+	now := f.o.Now()
+	samples := f.snapshot()
+	out := make([]FeedStatus, len(samples))
+	for i, s := range samples {
+		out[i] = statusOf(s.feed, s.st, now)
 	}
 	return out
 }

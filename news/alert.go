@@ -22,12 +22,13 @@ const (
 	SendTest        = "test"
 	SendReplay      = "replay"
 	SendHeartbeat   = "heartbeat"
+	SendCanary      = "canary"       // the program's own test item, for the null endpoint
 	SendSummary     = "summary"      // stands for alerts that a throttle, a group or quiet hours held
 	SuppressFold    = "fold"         // nothing new in it
 	SuppressNoRoute = "no_route"     // no route names a channel
 	SuppressTooOld  = "too_old"      // older than max_alert_age
 	SuppressOldNews = "backfill"     // from the backlog of a new feed
-	SuppressCanary  = "canary"       // the program's own test item
+	SuppressCanary  = "canary"       // the program's own test item, as written by earlier versions
 	SuppressSilence = "silenced"     // muted by an operator
 	SuppressInhibit = "inhibited"    // held back by another alert
 	SuppressQuiet   = "quiet_drop"   // came in quiet hours that drop

@@ -10,6 +10,9 @@ const (
 	ReasonCanary   = "canary"   // a test item of the program itself; never reaches people
 )
 
+// CanaryChannel is the null endpoint that the deliveries of canaries go to. No channel of people may have this name.
+const CanaryChannel = "canary"
+
 // Flags of an item: what a reader should know about how it was read. The closed list of Item.Flags.
 const (
 	FlagDegraded   = "degraded"    // read from a damaged document

@@ -134,7 +134,13 @@ func (n *Notifier) compose(l *news.LedgerEntry, alerts []news.Alert, ch *Channel
 		d.Severity = max(d.Severity, alerts[i].Severity)
 	}
 	var err error
-	if l.Reason == news.SendDigest || l.Reason == news.SendSummary {
+	_, beats := beatsOf(alerts)
+	var lists []string
+	for i := range beats {
+		lists = append(lists, beats[i].Watchlist)
+	}
+	alone := len(alerts) == 1 && len(beats) == 1 // a heartbeat instead of an empty digest keeps its own form
+	if !alone && (l.Reason == news.SendDigest || l.Reason == news.SendSummary) {
 		d.Headers = map[string]string{headerMaxItems: strconv.Itoa(full)}
 		err = renderDigest(ch, alerts, d)
 	} else {
@@ -145,11 +151,14 @@ func (n *Notifier) compose(l *news.LedgerEntry, alerts []news.Alert, ch *Channel
 		n.linkFeedback(d)
 		err = render(ch, first, d)
 	}
+	if d.Headers == nil && (l.Status != "" || len(lists) > 0) {
+		d.Headers = map[string]string{}
+	}
 	if l.Status != "" {
-		if d.Headers == nil {
-			d.Headers = map[string]string{}
-		}
 		d.Headers[headerHeld] = "1"
+	}
+	if len(lists) > 0 {
+		d.Headers[headerBeats] = strings.Join(lists, " ")
 	}
 	return d, err
 }

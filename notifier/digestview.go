@@ -23,6 +23,7 @@ type DigestView struct {
 	Lists    []string // titles of the lists when there are several
 	Span     string   // from the first alert to the last, "" for one
 	Leave    string   // address by which the reader leaves the list; "" when there is none
+	Beats    []*View  // heartbeats of lists: what was watched; not among Full, Rest and Count
 	Summary  bool     // it stands for alerts that were held by a throttle, a group or quiet hours
 }
 
@@ -51,6 +52,7 @@ func NewDigestView(entries []news.Alert, d *news.Delivery, loc *time.Location) *
 	if err != nil || full < 1 {
 		full = defaultMaxItems
 	}
+	entries, beats := beatsOf(entries)
 	v := &DigestView{Count: len(entries), Summary: d.Reason == news.SendSummary, Delivery: d.ID, Route: Clean(d.Route), Bars: bars(entries)}
 	lists, seen := []string{}, map[string]bool{}
 	for _, a := range bySeverity(entries) {
@@ -70,6 +72,12 @@ func NewDigestView(entries []news.Alert, d *news.Delivery, loc *time.Location) *
 	}
 	v.Span = span(entries, loc)
 	v.title(lists)
+	for i := range beats {
+		v.Beats = append(v.Beats, NewView(&beats[i], loc))
+	}
+	if len(entries) == 0 && len(beats) > 0 {
+		v.Title = quietTitle(beats)
+	}
 	return v
 }
 
@@ -119,6 +127,16 @@ func (v *DigestView) Preview() string {
 	}
 	x := v.Full[0]
 	return dotted(slices.DeleteFunc([]string{x.Badge(), x.Who(), x.Title()}, func(s string) bool { return s == "" }))
+}
+
+// quietTitle is the line of a digest that holds nothing but heartbeats.
+func quietTitle(beats []news.Alert) string {
+	matches := 0
+	for i := range beats {
+		matches += beats[i].Heartbeat.Matches
+	}
+	last := beats[len(beats)-1].Heartbeat
+	return Shorten(fmt.Sprintf("0 alerts: %s of %s, %d of %d feeds live", count(matches, "match", "matches"), count(len(beats), "watchlist", "watchlists"), last.Live, last.Feeds), maxHeadline)
 }
 
 // widest is the width of the longest bar in pixels.
@@ -192,6 +210,12 @@ func (v *DigestView) Text() string {
 	for i := range v.Rest {
 		b.WriteString("- " + v.Rest[i].OneLine() + "\n")
 	}
+	for _, x := range v.Beats {
+		b.WriteString("\n" + Isolate(x.Watchlist) + " · " + Isolate(x.Title()) + "\n")
+		for _, line := range x.Lines {
+			b.WriteString(Isolate(line) + "\n")
+		}
+	}
 	return b.String()
 }
 
@@ -225,9 +249,13 @@ func renderDigest(ch *Channel, entries []news.Alert, d *news.Delivery) error {
 func digestAlert(entries []news.Alert, d *news.Delivery) *news.Alert {
 	v := NewDigestView(entries, d, nil)
 	var lines []string
-	for _, a := range bySeverity(entries) {
+	rest, _ := beatsOf(entries)
+	for _, a := range bySeverity(rest) {
 		x := NewView(a, nil)
 		lines = append(lines, (&Line{Severity: x.Severity, Title: Shorten(x.Title(), maxDigestLine), Short: a.ID[:min(shortID, len(a.ID))]}).OneLine())
+	}
+	for _, x := range v.Beats {
+		lines = append(lines, Isolate(x.Watchlist)+": "+Isolate(x.Title())+". "+strings.Join(x.Lines, " "))
 	}
 	first := entries[0]
 	return &news.Alert{

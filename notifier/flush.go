@@ -3,6 +3,7 @@ package notifier
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"tocsin/news"
@@ -55,7 +56,7 @@ func (n *Notifier) Flush(ctx context.Context) error {
 func (n *Notifier) flushLot(ctx context.Context, entries []*held, now time.Time) error {
 	first := entries[0]
 	if d := first.route.digest; first.reason == news.HoldDigest && d != nil {
-		if later, enough := d.due(len(entries), first.at, now); !enough {
+		if later, enough := d.due(len(entries), first.at, now); !enough && !slices.ContainsFunc(entries, isBeat) {
 			n.holds.postpone(first, later)
 			return nil
 		}
@@ -75,6 +76,9 @@ func (n *Notifier) flushLot(ctx context.Context, entries []*held, now time.Time)
 	}
 	return n.release(ctx, ready, now)
 }
+
+// isBeat tells that an entry is a heartbeat: it goes with its digest, however little else there is.
+func isBeat(h *held) bool { return h.alert.Kind == news.KindHeartbeat }
 
 func (s *holds) postpone(h *held, due time.Time) {
 	s.mu.Lock()

@@ -67,10 +67,7 @@ func (c clock) since(t time.Time) string {
 
 func (c clock) read(h *news.Heartbeat) string {
 	s := count(h.Items, "item", "items") + " read from all feeds"
-	switch {
-	case h.Newest.IsZero():
-		return s + ", none is stored."
-	case h.To.Sub(h.Newest) < 0:
+	if h.Newest.IsZero() {
 		return s + "."
 	}
 	return s + ", newest " + spell(h.To.Sub(h.Newest)) + " before."
@@ -188,6 +185,61 @@ func spell(d time.Duration) string {
 		return fmt.Sprintf("%d h", int(d.Hours()))
 	}
 	return fmt.Sprintf("%d days", int(d/(24*time.Hour)))
+}
+
+// digestLead is how long before a digest a heartbeat is made that goes with it: it must wait there in time, and be fresh.
+const digestLead = time.Minute
+
+// HeartbeatSlot gives the first time after t at which a heartbeat like a is due, and when to make it. It goes out at the time of day of d; where its
+// route has a digest, with the first digest from then on, so that a day without news gives a heartbeat and no empty digest.
+func (n *Notifier) HeartbeatSlot(a *news.Alert, d *Daily, t time.Time) (slot, when time.Time) {
+	base := d.Next(t)
+	labels := LabelsOf(a)
+	for _, r := range n.root.find(labels) {
+		at, make := base, base
+		if r.digest != nil && !r.digest.Bypass.Holds(labels) {
+			at = r.digest.Next(base.Add(-time.Nanosecond))
+			make = at.Add(-digestLead)
+		}
+		if slot.IsZero() || at.Before(slot) {
+			slot, when = at, make
+		}
+	}
+	return slot, when
+}
+
+// HeartbeatSent notes that a heartbeat of a watchlist reached somebody, or did so before this start.
+func (n *Notifier) HeartbeatSent(watchlist string, at time.Time) {
+	n.m.mu.Lock()
+	defer n.m.mu.Unlock()
+	if at.After(n.m.beats[watchlist]) {
+		n.m.beats[watchlist] = at
+		n.m.beat.WithLabelValues(watchlist).Set(float64(at.UnixMilli()) / 1000)
+	}
+}
+
+// headerBeats names the watchlists whose heartbeats a delivery holds.
+const headerBeats = "heartbeats"
+
+func (n *Notifier) beatDelivered(d *news.Delivery, now time.Time) {
+	if d.Reason == news.SendHeartbeat {
+		n.HeartbeatSent(d.Watchlist, now)
+	}
+	for _, list := range strings.Fields(d.Headers[headerBeats]) {
+		n.HeartbeatSent(list, now)
+	}
+}
+
+// beatsOf splits the entries of a message into alerts about news and heartbeats.
+func beatsOf(entries []news.Alert) (rest, beats []news.Alert) {
+	for i := range entries {
+		if entries[i].Kind == news.KindHeartbeat {
+			beats = append(beats, entries[i])
+		} else {
+			rest = append(rest, entries[i])
+		}
+	}
+	return rest, beats
 }
 
 // Daily is when heartbeats go out: every day at a time of day. `heartbeat: none` switches them off.

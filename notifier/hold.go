@@ -160,7 +160,7 @@ func (n *Notifier) decide(h *held, old bool) (drop bool) {
 		h.reason, h.due = news.HoldDigest, t.digest.Next(h.at)
 		return false
 	}
-	beat := h.alert.Kind == news.KindHeartbeat
+	beat := h.labels["kind"] != nil && h.labels["kind"][0] == news.KindHeartbeat
 	if wait, drop := n.quietNow(h, h.at); wait || drop && !beat {
 		return drop
 	}

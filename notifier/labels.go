@@ -16,7 +16,7 @@ type Labels map[string][]string
 
 // LabelNames lists the labels that every alert has, beside those that watchlists set themselves.
 func LabelNames() []string {
-	return []string{"country", "entity", "feed", "kind", "lang", "reason", "rule", "severity", "story", "tier", "watchlist"}
+	return []string{"country", "entity", "feed", "kind", "lang", "reason", "rule", "severity", "story", "tier", "trouble", "watchlist"}
 }
 
 // LabelsOf gives the labels of an alert.
@@ -34,6 +34,9 @@ func LabelsOf(a *news.Alert) Labels {
 	}
 	if a.Kind == news.KindHeartbeat {
 		l["severity"] = []string{a.Match.Severity.String()} // it goes the way of its list's alerts
+	}
+	if l["trouble"] == nil {
+		l["trouble"] = []string{""}
 	}
 	l["tier"] = []string{""}
 	if it.Tier > 0 {

@@ -295,7 +295,8 @@ func (n *Notifier) Ledger() map[string]Counts {
 	return out
 }
 
-func (n *Notifier) missing() int {
+// Missing counts deliveries that alerts and routes ask for and of which the ledger has said nothing for 30 s: 0 unless something disappeared.
+func (n *Notifier) Missing() int {
 	n.foldMu.Lock()
 	defer n.foldMu.Unlock()
 	return len(n.fold.Unaccounted(n.o.Now().Add(-mismatchGrace)))

@@ -12,21 +12,24 @@ import (
 )
 
 type metrics struct {
-	alerts    *prometheus.CounterVec
-	outcomes  *prometheus.CounterVec
-	attempts  *prometheus.CounterVec
-	ambiguous *prometheus.CounterVec
-	template  *prometheus.CounterVec
-	folded    *prometheus.CounterVec
-	feedback  *prometheus.CounterVec
-	seen      prometheus.Histogram
-	sent      *prometheus.HistogramVec
-	total     *prometheus.HistogramVec
-	canary    prometheus.Gauge
+	alerts     *prometheus.CounterVec
+	outcomes   *prometheus.CounterVec
+	attempts   *prometheus.CounterVec
+	ambiguous  *prometheus.CounterVec
+	template   *prometheus.CounterVec
+	folded     *prometheus.CounterVec
+	feedback   *prometheus.CounterVec
+	seen       prometheus.Histogram
+	sent       *prometheus.HistogramVec
+	total      *prometheus.HistogramVec
+	canaryTook prometheus.Histogram
+
+	beat *prometheus.GaugeVec
 
 	mu    sync.Mutex
-	named map[[2]string]bool // watchlist and entity of feedback with series of their own
-	live  []string           // watchlists
+	named map[[2]string]bool   // watchlist and entity of feedback with series of their own
+	live  []string             // watchlists
+	beats map[string]time.Time // last heartbeat by watchlist
 }
 
 // maxFeedbackLabels is how many entities have series of their own in the counts of feedback; the rest share the entity "other" of their list.
@@ -45,10 +48,10 @@ const histogramRest = 4
 // buckets included. An alert's feedback counts for its rules too: entities means both.
 func MaxSeries(channels, routes, lists, entities int) int {
 	hist := len(latencyBuckets()) + histogramRest
-	perChannel := 3 + len(Verdicts()) + 1 + 3 + 2*hist + 3          // outcomes, attempts, faults, latencies, circuit and queue
-	perList := len(news.Severities())*alertKinds + verdictsOfPeople // and the entity "other" of feedback
-	none := 1                                                       // suppressed for want of a route
-	return channels*perChannel + none + routes + lists*perList + min(entities, maxFeedbackLabels)*verdictsOfPeople + hist + 10
+	perChannel := 3 + len(Verdicts()) + 1 + 3 + 2*hist + 3              // outcomes, attempts, faults, latencies, circuit and queue
+	perList := len(news.Severities())*alertKinds + verdictsOfPeople + 1 // and the entity "other" of feedback
+	none := 1                                                           // suppressed for want of a route
+	return channels*perChannel + none + routes + lists*perList + min(entities, maxFeedbackLabels)*verdictsOfPeople + 2*hist + 10
 }
 
 // Sizes of the closed lists of labels.
@@ -70,7 +73,10 @@ func histogram(name, help string) prometheus.HistogramOpts {
 func newMetrics(r prometheus.Registerer, n *Notifier) (*metrics, error) {
 	ch := []string{"channel"}
 	m := &metrics{
-		named: map[[2]string]bool{},
+		named: map[[2]string]bool{}, beats: map[string]time.Time{},
+		beat: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "tocsin_heartbeat_last_sent_timestamp_seconds", Help: "When a heartbeat of the watchlist last reached a channel.",
+		}, []string{"watchlist"}),
 		alerts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tocsin_alerts_total", Help: "Alert records made, by watchlist, severity and kind (first, update, fold).",
 		}, []string{"watchlist", "severity", "kind"}),
@@ -92,15 +98,12 @@ func newMetrics(r prometheus.Registerer, n *Notifier) (*metrics, error) {
 		feedback: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tocsin_feedback_total", Help: "Verdicts of people about alerts, for each entity of the alert: useful, noise, mute. Begins with those of the last 30 days.",
 		}, []string{"watchlist", "entity", "verdict"}),
-		seen:  prometheus.NewHistogram(histogram("tocsin_seen_to_alert_seconds", "From first seen to the alert record.")),
-		sent:  prometheus.NewHistogramVec(histogram("tocsin_alert_to_delivered_seconds", "From the alert record to the endpoint's answer."), ch),
-		total: prometheus.NewHistogramVec(histogram("tocsin_seen_to_delivered_seconds", "From first seen to the endpoint's answer."), ch),
-		canary: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "tocsin_canary_last_delivered_timestamp_seconds", Help: "When the last test item of the program itself closed its ledger entry; before the first, when the program began.",
-		}),
+		seen:       prometheus.NewHistogram(histogram("tocsin_seen_to_alert_seconds", "From first seen to the alert record.")),
+		sent:       prometheus.NewHistogramVec(histogram("tocsin_alert_to_delivered_seconds", "From the alert record to the endpoint's answer."), ch),
+		total:      prometheus.NewHistogramVec(histogram("tocsin_seen_to_delivered_seconds", "From first seen to the endpoint's answer."), ch),
+		canaryTook: prometheus.NewHistogram(histogram("tocsin_canary_seconds", "From the entry of a test item of the program itself behind the fetcher to its closed ledger entry.")),
 	}
-	m.canary.Set(float64(n.o.Now().UnixMilli()) / 1000)
-	all := []prometheus.Collector{m.alerts, m.outcomes, m.attempts, m.ambiguous, m.template, m.folded, m.feedback, m.seen, m.sent, m.total, m.canary, newStateCollector(n)}
+	all := []prometheus.Collector{m.alerts, m.outcomes, m.attempts, m.ambiguous, m.template, m.folded, m.feedback, m.seen, m.sent, m.total, m.canaryTook, m.beat, newStateCollector(n)}
 	var errs []error
 	for _, c := range all {
 		errs = append(errs, r.Register(c))
@@ -149,6 +152,8 @@ func (m *metrics) forget(list string) {
 	l := prometheus.Labels{"watchlist": list}
 	m.alerts.DeletePartialMatch(l)
 	m.feedback.DeletePartialMatch(l)
+	m.beat.DeletePartialMatch(l)
+	delete(m.beats, list)
 	for key := range m.named {
 		if key[0] == list {
 			delete(m.named, key)
@@ -283,7 +288,7 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	} {
 		gauge(c.ledger, v, state)
 	}
-	gauge(c.mismatch, c.n.missing())
+	gauge(c.mismatch, c.n.Missing())
 	gauge(c.silences, c.n.silences.active(c.n.o.Now()))
 	for route, v := range c.n.Held() {
 		gauge(c.held, v, route)

@@ -99,7 +99,7 @@ func TestAPlannedDeliveryWithoutALedgerEntryShows(t *testing.T) {
 	if m.life(t, func() { must(t, n.HandleAlert(t.Context(), m.alerts[0])) }) {
 		t.Fatal("did not crash")
 	}
-	if n.missing() != 1 {
-		t.Errorf("%d missing", n.missing())
+	if n.Missing() != 1 {
+		t.Errorf("%d missing", n.Missing())
 	}
 }

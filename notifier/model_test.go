@@ -371,7 +371,7 @@ func balanced(t testing.TB, m *model, n *Notifier) {
 		}
 	}
 	if n != nil {
-		if got := n.missing(); got != 0 {
+		if got := n.Missing(); got != 0 {
 			t.Errorf("%d deliveries without a ledger entry", got)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -67,6 +68,8 @@ type Notifier struct {
 	gates   map[string]*gate // by channel id
 	stories *stories
 	busy    busy
+
+	canaryAt atomic.Int64 // Unix milliseconds; 0 before the first
 
 	silences *silenceBook
 	inhibits *inhibitions

@@ -11,8 +11,8 @@ import (
 
 // Channel names in the ledger for entries that belong to no configured channel.
 const (
-	noChannel     = "none"   // no route names a channel
-	canaryChannel = "canary" // the null endpoint of the program's own test items
+	noChannel     = "none" // no route names a channel
+	canaryChannel = news.CanaryChannel
 )
 
 // HandleAlert routes an alert and plans its deliveries: one for each recipient of each channel, once, whatever number of routes lead there.
@@ -128,14 +128,39 @@ func (n *Notifier) suppressed(ctx context.Context, d *news.Delivery, reason, why
 	return nil
 }
 
-// canary closes the program's own test item at the null endpoint.
+// canary sends the program's own test item on its way to the null endpoint, by OUTBOX as every delivery.
 func (n *Notifier) canary(ctx context.Context, a *news.Alert, now time.Time) error {
 	d := n.draft(a, n.root.id, &Channel{ID: canaryChannel}, "", now)
-	if err := n.ledger(ctx, entry(d, news.EventSuppressed, now, news.SuppressCanary)); err != nil {
+	d.Subject = a.Match.Item.Title
+	if err := n.o.PublishDelivery(ctx, *d); err != nil {
+		return fmt.Errorf("publish delivery %s: %w", d.ID, err)
+	}
+	return n.ledger(ctx, entry(d, news.EventPlanned, now, news.SendCanary))
+}
+
+// canaryLate is the age from which a test item proves nothing: alerts that come so late are not what people count on.
+const canaryLate = 45 * time.Second
+
+// canaryArrived closes the ledger entry of a test item. That it came is known in this process by Canary, and by others from there.
+func (n *Notifier) canaryArrived(ctx context.Context, d *news.Delivery) error {
+	now := n.o.Now()
+	if err := n.ledger(ctx, entry(d, news.EventDelivered, now, news.SendCanary)); err != nil {
 		return err
 	}
-	n.m.canary.Set(float64(n.o.Now().UnixMilli()) / 1000)
+	took := now.Sub(d.FirstSeen)
+	n.m.canaryTook.Observe(max(took.Seconds(), 0))
+	if took < canaryLate {
+		n.canaryAt.Store(now.UnixMilli())
+	}
 	return nil
+}
+
+// Canary tells when a test item of the program itself last closed its ledger entry in time, the zero time before the first.
+func (n *Notifier) Canary() time.Time {
+	if ms := n.canaryAt.Load(); ms > 0 {
+		return time.UnixMilli(ms)
+	}
+	return time.Time{}
 }
 
 // wasPlanned tells whether a sender knows the delivery. When that cannot be read it says no: a suppressed entry too many does no harm.

@@ -48,6 +48,9 @@ var errTaken = errors.New("another sender has this delivery")
 // be acknowledged. news.LaterError asks for the same message again without an attempt. Any other error means that our own state could not be
 // read or written; the message must come back, and an attempt that was made without a recorded outcome counts as ambiguous.
 func (n *Notifier) HandleDelivery(ctx context.Context, d news.Delivery) error {
+	if d.Channel == canaryChannel {
+		return n.canaryArrived(ctx, &d)
+	}
 	leave, ok := n.busy.enter(&d)
 	if !ok {
 		return news.Later(time.Second, errTaken)
@@ -243,6 +246,7 @@ func (n *Notifier) delivered(ctx context.Context, j *job, r *Result) error {
 		return err
 	}
 	n.m.delivered(j.d, now)
+	n.beatDelivered(j.d, now)
 	n.o.Log.Info("alert sent", "channel", j.d.Channel, "alert", j.alert(), "delivery", j.d.ID, "attempt", j.st.Attempt, "dur", j.took)
 	return nil
 }

@@ -212,13 +212,32 @@ func TestCanariesAlwaysPass(t *testing.T) {
 	if len(m.alerts) != 2 || m.alerts[1].Kind != news.KindFirst {
 		t.Errorf("alerts %+v", m.alerts)
 	}
-	for _, l := range m.ledger {
-		if l.Event != news.EventSuppressed || l.Reason != news.SuppressCanary || l.Channel != "canary" {
+	if len(m.ledger) != 2 || len(m.due) != 2 || !n.Canary().IsZero() {
+		t.Fatalf("on its way: ledger %+v, due %+v", m.ledger, m.due)
+	}
+	for _, d := range m.due {
+		d.FirstSeen = m.now
+		must(t, n.HandleDelivery(t.Context(), d))
+	}
+	for i, l := range m.ledger {
+		if want := []string{news.EventPlanned, news.EventPlanned, news.EventDelivered, news.EventDelivered}[i]; l.Event != want || l.Reason != news.SendCanary || l.Channel != "canary" {
 			t.Errorf("ledger %+v", l)
 		}
 	}
-	if n.stories.counts() != (storyCounts{}) || len(m.due) != 0 {
+	if n.stories.counts() != (storyCounts{}) || len(m.sent) != 0 || n.Ledger()["canary"] != (Counts{}) {
 		t.Error("a canary left something behind")
+	}
+	if !n.Canary().Equal(m.now) {
+		t.Errorf("arrived %s, want %s", n.Canary(), m.now)
+	}
+	var late news.Delivery
+	for _, d := range m.due {
+		late = d
+	}
+	late.FirstSeen, m.now = m.now, m.now.Add(time.Minute)
+	must(t, n.HandleDelivery(t.Context(), late))
+	if n.Canary().Equal(m.now) {
+		t.Error("a canary that took a minute proves that alerts come in time")
 	}
 }
 

@@ -136,10 +136,12 @@ bus: {max_store: 4GiB}
 fetcher: {feeds: [feeds.yaml], allow_networks: [127.0.0.1], min_interval: 1s, host_gap: 0s}
 matcher: {watchlists: lists}
 channels:%s
+  - {id: own, file: {path: own.jsonl}}
 notifier:
   route:
     channels: [hook0, hook1, hook2]
     routes:
+      - {matchers: ['watchlist="tocsin"'], channels: [own]}
       - {id: all, matchers: ['kind=~".*"'], channels: [hook0, hook1, hook2], continue: true}
       - {id: grouped, matchers: ['kind=~".*"'], channels: [hook3], group_by: [watchlist, feed], group_wait: 1s, group_interval: 3s, throttle: {per: 5s, max: 20}}
 `, addr, channels))

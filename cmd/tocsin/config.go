@@ -27,6 +27,7 @@ type config struct {
 	Fetcher  fetcherConfig   `yaml:"fetcher"`
 	Matcher  matcherConfig   `yaml:"matcher"`
 	Notifier notifier.Config `yaml:"notifier"`
+	Health   healthConfig    `yaml:"health"`
 	Channels []channelConfig `yaml:"channels"`
 	// AllowExec lets channels of kind exec run programs on this machine.
 	AllowExec bool `yaml:"allow_exec"`
@@ -108,6 +109,7 @@ func defaultConfig() config {
 		Bus:     busConfig{MaxStore: 10 << 30},
 		Fetcher: fetcherConfig{Workers: 64, MinInterval: time.Minute, HostGap: time.Second},
 		Matcher: matcherConfig{Watchlists: strict.Text{Value: shipped}, Workers: 2},
+		Health:  defaultHealth(),
 		dir:     ".",
 	}
 }
@@ -199,6 +201,7 @@ func (c *config) check(path string) strict.Faults {
 		}
 	}
 	faults = append(faults, c.checkChannels(path)...)
+	faults = append(faults, c.checkHealth(path)...)
 	return append(faults, c.Notifier.Check(c.channelIDs())...)
 }
 

@@ -40,7 +40,7 @@ func TestReferenceExamples(t *testing.T) {
 			t.Errorf("example: %s", f.Error())
 		}
 	}
-	if len(c.Channels) != 14 || len(c.Notifier.Route.Routes) != 3 {
+	if len(c.Channels) != 14 || len(c.Notifier.Route.Routes) != 4 {
 		t.Errorf("%d channels and %d routes were read from the examples", len(c.Channels), len(c.Notifier.Route.Routes))
 	}
 }

@@ -34,8 +34,9 @@ channels:
   - id: mail
     email: {server: "%s", tls: starttls, ca_file: ca.pem, username: %s, password_file: mail.password, from: tocsin@example.org, to: [desk@example.org], concurrency: 1}
     schedule: [0s, 1s, 1s, 2s, 2s, 2s, 2s, 2s, 2s, 2s, 2s, 2s, 2s, 2s, 2s, 2s, 2s, 2s, 2s, 2s, 2s, 2s]
-%snotifier:
-  route: {channels: [hook, mail]}
+%s  - {id: own, file: {path: own.jsonl}}
+notifier:
+  route: {channels: [hook, mail], routes: [{matchers: ['watchlist="tocsin"'], channels: [own]}]}
 `, addr, w.WebhookURL, w.SMTPAddr, w.SMTPUser, extra))
 }
 

@@ -117,7 +117,9 @@ func (r *recent) newest(n int, keep func(*news.Alert) bool) []news.Alert {
 func (in *instance) followAlerts(ctx context.Context) error {
 	return in.bus.ReadAlerts(ctx, time.Now().Add(-30*24*time.Hour), true, func(a news.Alert, m bus.Meta) error {
 		in.page.Alert(&a, m.Sequence)
-		in.recent.add(a)
+		if a.Kind != news.KindHeartbeat {
+			in.recent.add(a)
+		}
 		return nil
 	})
 }

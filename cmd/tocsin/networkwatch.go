@@ -18,6 +18,7 @@ func (in *instance) watchNetwork(ctx context.Context) error {
 		var a news.Alert
 		a, since = networkAlert(in.fetch.NetworkDown(), since, time.Now())
 		if a.ID != "" {
+			a.Match.Labels = map[string]string{"trouble": troubleNetwork}
 			in.reload.tell(ctx, a)
 		}
 	}

@@ -102,6 +102,7 @@ fetcher: {feeds: [feeds.yaml], allow_networks: [127.0.0.1], min_interval: 1s, ho
 matcher: {watchlists: lists}
 channels:
   - {id: hook, webhook: {url: "HOOK", secret_file: hook.secret, allow_http: true}, schedule: [0s, 1s]}
+  - {id: own, file: {path: own.jsonl}}
 notifier: NOTIFIER
 `))
 	p := start(t, config, addr)
@@ -117,7 +118,7 @@ notifier: NOTIFIER
 func TestOperatorCommands(t *testing.T) {
 	t.Parallel()
 	d := openDesk(t)
-	p := startDesk(t, d, `{feedback: {url: "http://tocsin.example"}, route: {channels: [hook]}}`)
+	p := startDesk(t, d, `{feedback: {url: "http://tocsin.example"}, route: {channels: [hook], routes: [{matchers: ['watchlist="tocsin"'], channels: [own]}]}}`)
 	d.publish("Xylophone Front met on Monday")
 	waitFor(t, 30*time.Second, "the alert", func() bool { return len(d.got()) == 1 })
 	var e struct {

@@ -328,6 +328,9 @@ func faultsOf(err error) strict.Faults {
 
 // tell has people told about the program itself, by the way of every alert.
 func (r *reloader) tell(ctx context.Context, a news.Alert) {
+	if a.Match.Labels == nil {
+		a.Match.Labels = map[string]string{"trouble": troubleReload}
+	}
 	if err := r.alert(ctx, a); err != nil {
 		r.log.Error("health alert not stored", "alert", a.ID, "err", err)
 	}

@@ -33,7 +33,7 @@ func (in *instance) buildReloader(feeds []fetcher.Feed) {
 	if in.roles.matcher {
 		in.reload.lists = append(in.reload.lists, in.watchlistsDoor())
 	}
-	if in.roles.fetcher {
+	if in.roles.fetcher || in.roles.notifier { // heartbeats tell of feeds
 		in.reload.lists = append(in.reload.lists, in.feedsDoor(feeds))
 	}
 }

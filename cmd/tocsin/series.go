@@ -20,7 +20,7 @@ func seriesLimit(feeds, channels, routes int, lists []matcher.ListSize) int {
 		entities += l.Entities
 		rules += l.Rules
 	}
-	return ownSeries + bus.MaxSeries(channels) + fetcher.MaxSeries(feeds) + matcher.MaxSeries(len(lists), entities, rules) +
+	return ownSeries + bus.MaxSeries(channels+1) + fetcher.MaxSeries(feeds) + matcher.MaxSeries(len(lists), entities, rules) +
 		notifier.MaxSeries(channels, routes, len(lists), entities+rules)
 }
 

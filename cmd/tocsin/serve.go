@@ -53,6 +53,11 @@ type instance struct {
 	began    time.Time
 	out      std
 
+	others        *processes
+	dead          deadWatch
+	mismatchSince time.Time // of the ledger; only watchHealth uses it
+	remarks       atomic.Pointer[[]news.HealthRemark]
+
 	feedCount atomic.Int64
 	clock     *clockWatch
 }
@@ -71,6 +76,9 @@ func (in *instance) pipeline() []stage {
 			stage{"fetcher", func(ctx context.Context) error { return in.bus.ConsumeDue(ctx, in.cfg.Fetcher.Workers, in.fetch.Poll) }},
 			stage{"reconciler", in.fetch.Run},
 			stage{"network watch", in.watchNetwork})
+		if in.cfg.Health.Canary > 0 {
+			s = append(s, stage{"canary", in.injectCanaries})
+		}
 	}
 	if in.roles.matcher {
 		s = append(s, stage{"matcher", func(ctx context.Context) error {
@@ -88,19 +96,35 @@ func (in *instance) pipeline() []stage {
 			stage{"router", func(ctx context.Context) error {
 				return in.bus.ConsumeAlerts(ctx, routerWorkers, func(ctx context.Context, a news.Alert, _ bus.Meta) error { return in.notify.HandleAlert(ctx, a) })
 			}})
-		s = append(s, stage{"holds", in.notify.Run})
+		s = append(s,
+			stage{"holds", in.notify.Run},
+			stage{"canaries' end", func(ctx context.Context) error {
+				return in.bus.ConsumeDeliveries(ctx, news.CanaryChannel, 1, func(ctx context.Context, d news.Delivery, _ bus.Meta) error { return in.notify.HandleDelivery(ctx, d) })
+			}},
+			stage{"dead letter watch", in.followDead})
+		if !in.cfg.Health.Heartbeat.Off() {
+			s = append(s, stage{"heartbeats", in.sendHeartbeats})
+		}
 		for _, ch := range in.channels {
 			s = append(s, stage{"channel " + ch.ID, func(ctx context.Context) error {
 				return in.bus.ConsumeDeliveries(ctx, ch.ID, max(1, ch.Concurrency), func(ctx context.Context, d news.Delivery, _ bus.Meta) error { return in.notify.HandleDelivery(ctx, d) })
 			}})
 		}
 	}
-	return append(append(s, stage{"recent alerts", in.followAlerts}), in.pageStages()...)
+	if in.clustered() {
+		s = append(s, stage{"other processes", in.tellOthers})
+	}
+	if in.roles.notifier && in.cfg.Health.Ping != nil {
+		s = append(s, stage{"watchdog", in.pingWatchdog})
+	}
+	s = append(s, stage{"health", in.watchHealth}, stage{"recent alerts", in.followAlerts})
+	return append(s, in.pageStages()...)
 }
 
 // open builds every room. It fails before anything runs when the configuration, the port, the data directory or the bus is unusable.
 func open(ctx context.Context, cfg config, r roles, log *slog.Logger, out std) (in *instance, err error) {
 	in = &instance{cfg: cfg, roles: r, log: log, out: out, recent: newRecent(500), began: time.Now(), reg: prometheus.NewRegistry()}
+	in.others, in.dead.by = newProcesses(), map[string]*deadCount{}
 	in.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
 	allow, err := parseNetworks(cfg.networks())
 	if err != nil {
@@ -131,6 +155,7 @@ func open(ctx context.Context, cfg config, r roles, log *slog.Logger, out std) (
 		return in, err
 	}
 	in.feedCount.Store(int64(len(feeds)))
+	in.registerHealth()
 	in.buildReloader(feeds)
 	in.registerSeriesLimit()
 	in.clock = newClockWatch(in.reg)
@@ -180,7 +205,7 @@ func (in *instance) busOptions() bus.Options {
 		URL: c.Bus.URL.Value, NKeyFile: c.path(c.Bus.NKeyFile.Value), CAFile: c.path(c.Bus.CAFile.Value),
 		SystemNKey: c.path(c.Bus.SystemNKeyFile.Value), Role: in.roles.single(),
 		Dir: c.path(c.DataDir), Listen: c.Bus.Listen.Value, MaxStore: int64(c.Bus.MaxStore),
-		Replicas: c.Bus.Replicas, Setup: c.Bus.Setup, Channels: c.channelIDs(), Concurrency: at,
+		Replicas: c.Bus.Replicas, Setup: c.Bus.Setup, Channels: append(c.channelIDs(), news.CanaryChannel), Concurrency: at,
 		Log: in.log, Registerer: in.reg,
 	}
 }
