@@ -17,9 +17,10 @@ import (
 // then lie below the consumer's floor for ever: a feed was never polled again. (nats-server #7680 tells of the like.) Hence two answers: resume
 // sets the consumers of the embedded server back after a crash, and rescue looks for such messages while the bus is open, on any server.
 
-// rewindBy is how many messages of a stream with limits are handed out again after a crash: more than can be under way at once. Every id is
-// deterministic, so working through them again changes nothing.
-const rewindBy = 128
+// rewindBy is how many messages of a stream with limits are handed out again after a crash: several times what can be under way at once (the
+// router works on 256 alerts), because those that take longest lie far behind the newest. Every id is deterministic, so working through them again
+// changes nothing.
+const rewindBy = 1024
 
 // resumeAll sets every consumer back after a crash. A start that fails on the way leaves the crash to the next one.
 func (b *Bus) resumeAll(ctx context.Context) (faults Faults) {
