@@ -61,7 +61,7 @@ func weigh(a, b *profile, foreign, tell bool) (Link, bool) {
 	w.time(a, b, &c)
 	w.doers(a, b)
 	w.figures(a, b)
-	w.conflicts(a, b, &c)
+	w.conflicts(a, b, &c, foreign)
 	w.forms(a, b)
 	return w.link(), true
 }

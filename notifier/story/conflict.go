@@ -6,12 +6,15 @@ import (
 )
 
 // conflicts weighs what each side holds in its core and the other does not.
-func (w *scale) conflicts(a, b *profile, c *shared) {
+func (w *scale) conflicts(a, b *profile, c *shared, foreign bool) {
 	la, lb := keysOf(c.onlyA, weak), keysOf(c.onlyB, weak)
 	if len(la) > 0 && len(lb) > 0 && len(keysOf(c.both, place)) == 0 {
 		w.put("other countries", weights.lands, 1, func() string { return some(la) + " / " + some(lb) })
 	}
 	w.names(a, b, c)
+	if foreign && namesAlone(c.both) {
+		w.put("nothing in common but names", weights.namesAlone, 1, nil)
+	}
 	if x, y := places(a), places(b); len(x) > 0 && len(y) > 0 && !related(x, y, a, b) {
 		w.put("other places", weights.places, 1, func() string { return some(x) + " / " + some(y) })
 	}
@@ -33,6 +36,12 @@ func (w *scale) conflicts(a, b *profile, c *shared) {
 	if x, y := peopleOf(a), peopleOf(b); len(x) > 0 && len(y) > 0 && !overlap(x, y) {
 		w.put("other people", weights.people, 1, func() string { return some(x) + " / " + some(y) })
 	}
+}
+
+// namesAlone tells whether all that two have in common is whom it concerns, where it happened, and that somebody spoke: much is told of one group and
+// in one place on one day, and across languages the words that would tell it apart cannot be compared.
+func namesAlone(both []*entry) bool {
+	return !slices.ContainsFunc(both, func(e *entry) bool { return e.key[0] != '@' && e.key != "=say" })
 }
 
 // names weighs strong names when the two have none in common.
