@@ -40,13 +40,20 @@ func (f *Feed) secrets() (out []string) {
 	return slices.DeleteFunc(out, func(s string) bool { return s == "" })
 }
 
-// badHead is the first 2 KiB of a body without what may be a secret: those that are named, queries of addresses, values of forms, mail addresses.
-func badHead(body []byte, secrets []string) []byte {
-	head := body[:min(len(body), 2*maxBadHead)]
+// badHead is the first 2 KiB of a body without what may be a secret.
+func badHead(body []byte, secrets []string) []byte { return shown(body, maxBadHead, secrets) }
+
+// shown is the beginning of bytes from outside without what may be a secret: those that are named, queries of addresses, values of forms, mail
+// addresses.
+func shown(body []byte, most int, secrets []string) []byte {
+	if len(body) == 0 {
+		return nil
+	}
+	head := body[:min(len(body), 2*most)]
 	for _, s := range secrets {
 		head = bytes.ReplaceAll(head, []byte(s), []byte("..."))
 	}
-	head = head[:min(len(head), maxBadHead)]
+	head = head[:min(len(head), most)]
 	if bytes.HasPrefix(head, []byte{0x1f, 0x8b}) || bytes.IndexByte(head, 0) >= 0 {
 		return []byte(short("binary: "+string(bytes.ToValidUTF8(head[:min(len(head), 64)], []byte("."))), 100))
 	}

@@ -71,7 +71,7 @@ func (f *filler) rssFeed(res *Result, o *rss.Feed) {
 
 func (f *filler) atomFeed(res *Result, o *atom.Feed) {
 	res.Kind = "atom" + o.Version
-	res.ID = o.ID
+	res.ID, res.Deleted = o.ID, f.out.deleted
 	if f.out.feed.id != "" {
 		res.ID = f.absolute(f.out.base, f.out.feed.id)
 	}

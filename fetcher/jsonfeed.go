@@ -27,6 +27,7 @@ func parseJSON(text []byte, doc *Document) (Result, error) {
 	}
 	var probe struct {
 		Version any               `json:"version"`
+		Expired any               `json:"expired"`
 		Items   []json.RawMessage `json:"items"`
 		Hubs    []struct {
 			Type string `json:"type"`
@@ -44,6 +45,7 @@ func parseJSON(text []byte, doc *Document) (Result, error) {
 	f := filler{doc: doc, feed: feed, out: &outline{}}
 	res := f.result()
 	res.Dropped += dropped
+	res.Ended = probe.Expired == true
 	for _, h := range probe.Hubs {
 		if strings.EqualFold(h.Type, "websub") && res.Hub == "" {
 			res.Hub = h.URL

@@ -37,7 +37,7 @@ func MaxSeries(feeds int) int {
 const histogramRest = 4
 
 func itemOutcomes() []string {
-	return []string{"new", "edited", "known", "unchanged", "dropped", "not_stored", "fulltext", "not_article", "page_failed", "refused_push"}
+	return []string{"new", "edited", "known", "unchanged", "dropped", "not_stored", "fulltext", "not_article", "page_failed", "refused_push", "gone"}
 }
 
 func seenBuckets() []float64 { return []float64{15, 60, 300, 900, 3600, 21600, 86400, 604800} }

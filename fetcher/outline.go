@@ -6,9 +6,11 @@ import (
 )
 
 const (
-	atom10   = "http://www.w3.org/2005/Atom"
-	atom03   = "http://purl.org/atom/ns#"
-	rdfSpace = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+	atom10     = "http://www.w3.org/2005/Atom"
+	atom03     = "http://purl.org/atom/ns#"
+	tombstones = "http://purl.org/atompub/tombstones/1.0"
+	maxDeleted = 1000
+	rdfSpace   = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 )
 
 // begin notes what the element just opened is.
@@ -17,6 +19,9 @@ func (s *scanner) begin(before int64) {
 	f := &s.stack[n-1]
 	if f.name == "item" && s.out.root != "feed" || f.name == "entry" && s.out.root == "feed" {
 		s.out.found++
+	}
+	if n == 2 && f.name == "deleted-entry" && f.space == tombstones && len(s.out.deleted) < maxDeleted {
+		s.out.deleted = append(s.out.deleted, strings.TrimSpace(attr(f.attrs, "ref")))
 	}
 	switch {
 	case n == 1:

@@ -40,6 +40,9 @@ type Result struct {
 	Degraded []string // what was mended, for people
 	Dropped  int      // entries that were broken beyond repair or empty
 	Cut      bool     // the root element never ends
+	BadEntry []byte   // the first entry that was beyond repair as it stands there, at most 4 KiB
+	Deleted  []string // ids of entries that the feed says were taken back (RFC 6721)
+	Ended    bool     // the feed says that nothing more will come (expired of JSON Feed)
 	Refused  *Fault   // why parts were refused, when others were read
 }
 
@@ -125,7 +128,7 @@ func parseXML(text []byte, doc *Document) (Result, error) {
 	if err == nil && p.out.found <= len(p.feed.Items) {
 		return p.result(doc), nil
 	}
-	again, dropped := rebuild(cleaned)
+	again, lost := rebuild(cleaned)
 	var q *parsed
 	var second error
 	if again != nil {
@@ -134,16 +137,16 @@ func parseXML(text []byte, doc *Document) (Result, error) {
 	switch {
 	case err == nil && (q == nil || second != nil || len(q.feed.Items) <= len(p.feed.Items)):
 		return p.result(doc), nil // start tags of entries inside other things, such as CDATA
-	case q == nil || second != nil || len(q.feed.Items) == 0 && (dropped > 0 || q.feed.Title+q.feed.Link == ""):
+	case q == nil || second != nil || len(q.feed.Items) == 0 && (lost.n > 0 || q.feed.Title+q.feed.Link == ""):
 		return Result{}, beyondRepair(err)
 	}
 	res := q.result(doc)
-	res.Dropped += dropped
+	res.Dropped, res.BadEntry = res.Dropped+lost.n, lost.first
 	if err != nil {
 		errors.As(err, &res.Refused)
 		res.Cut = res.Refused == nil && !rootEnds(cleaned)
 	}
-	res.Degraded = append(res.Degraded, fmt.Sprintf("broken markup: %d of %d entries dropped", dropped, dropped+len(res.Entries)))
+	res.Degraded = append(res.Degraded, fmt.Sprintf("broken markup: %d of %d entries dropped", lost.n, lost.n+len(res.Entries)))
 	return res, nil
 }
 

@@ -88,7 +88,8 @@ type poll struct {
 	rev  uint64
 	now  time.Time
 
-	entries   int // of the document
+	entries   int      // of the document
+	order     []uint64 // their identities
 	items     []news.Item
 	published int       // items stored
 	before    time.Time // last document in full before this poll
@@ -281,7 +282,8 @@ func (p *poll) learn(res *Result, a *answer) {
 	}
 	p.st.TTL, p.st.Period, p.st.SkipHours, p.st.SkipDays = res.Wishes.TTL, res.Wishes.Period, res.Wishes.SkipHours, res.Wishes.SkipDays
 	p.st.Fresh = freshness(a.header)
-	p.st.Bad = nil
+	p.st.Bad, p.st.BadEntry = nil, []byte(cutBytes(string(shown(res.BadEntry, maxBadEntry, p.feed.secrets())), maxBadEntry))
+	p.takenBack(res)
 	p.hubs(res, a)
 	p.outlasts(p.items)
 	for _, n := range res.Degraded {

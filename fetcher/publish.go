@@ -28,7 +28,7 @@ func (p *poll) publish(ctx context.Context, res *Result, doc *Document, cut bool
 	p.items = items
 	firstDoc := p.st.Seen.empty() && p.st.LastFull.IsZero()
 	j := judgeAll(p.feed.ID, p.st, entries, items, p.now)
-	p.entries = len(entries)
+	p.entries, p.order = len(entries), j.order
 	if err := p.store(ctx, j.out, firstDoc && !p.feed.Backfill); err != nil {
 		return err
 	}

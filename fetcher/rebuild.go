@@ -17,17 +17,31 @@ var (
 	strayAmp   = regexp.MustCompile(`&([^#A-Za-z]|$)`)
 )
 
+// losses are the entries that repair gave up.
+type losses struct {
+	n     int
+	first []byte // the first of them as it stands in the document, at most maxBadEntry bytes
+}
+
+const maxBadEntry = 4 << 10
+
+func (l *losses) add(entry []byte) {
+	if l.n++; l.first == nil {
+		l.first = bytes.Clone(entry[:min(len(entry), maxBadEntry)])
+	}
+}
+
 // rebuild makes a document of the entries that pass alone. Entries that fail are mended once (stray brackets, comments, open tags) and dropped
-// when they still fail. It returns nil where nothing can be saved, and how many entries were dropped.
-func rebuild(text []byte) (rebuilt []byte, dropped int) {
+// when they still fail. It returns nil where nothing can be saved.
+func rebuild(text []byte) (rebuilt []byte, lost losses) {
 	m := rootOpen.FindSubmatch(text)
 	if m == nil || len(m[0]) > maxRootTag {
-		return nil, 0
+		return nil, lost
 	}
 	root, kind := m[1], bytes.ToLower(m[2])
 	frame := wrapper{open: quoteAttributes(m[0]), close: concat("</", root, ">"), atom: string(kind) == "feed"}
 	if !frame.passes(nil) {
-		return nil, 0
+		return nil, lost
 	}
 	head, entries := split(text[len(m[0]):])
 	var out bytes.Buffer
@@ -38,20 +52,21 @@ func rebuild(text []byte) (rebuilt []byte, dropped int) {
 	out.Write(frame.head(head))
 	for i, e := range entries {
 		if i >= maxEntries {
-			dropped += len(entries) - i
+			lost.n += len(entries) - i
 			break
 		}
-		if e = frame.mend(e); e == nil {
-			dropped++
+		mended := frame.mend(e)
+		if mended == nil {
+			lost.add(e)
 			continue
 		}
-		out.Write(e)
+		out.Write(mended)
 	}
 	if !frame.atom {
 		out.WriteString("</channel>")
 	}
 	out.Write(frame.close)
-	return out.Bytes(), dropped
+	return out.Bytes(), lost
 }
 
 var bareValue = regexp.MustCompile(`(\s[A-Za-z_:][A-Za-z0-9_:.-]*\s*=\s*)([^\s"'<>]+)`)

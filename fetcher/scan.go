@@ -60,6 +60,7 @@ type outline struct {
 	feed    rawEntry
 	channel []rawEntry // items inside the channel, in order
 	outer   []rawEntry // items beside it, in order
+	deleted []string   // ids of entries that were taken back (RFC 6721)
 	typed   []startTag // start tags whose type makes gofeed parse HTML
 	found   int        // start tags of entries at any place
 	end     int64      // where the root ended; 0 when it did not

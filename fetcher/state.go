@@ -73,8 +73,12 @@ type state struct {
 	Polls    pollLog  `json:"polls,omitempty"`
 	GapNotes []Gap    `json:"gap_notes,omitempty"`
 	Zone     zoneRun  `json:"zone,omitzero"`
-	Bad      []byte   `json:"bad,omitempty"`   // head of the last body that was no feed, redacted
-	Pages    []uint64 `json:"pages,omitempty"` // entries whose article is still wanted
+	Bad      []byte   `json:"bad,omitempty"`       // head of the last body that was no feed, redacted
+	BadEntry []byte   `json:"bad_entry,omitempty"` // first entry of the last document that was beyond repair, redacted
+	Pages    []uint64 `json:"pages,omitempty"`     // entries whose article is still wanted
+	Last     []byte   `json:"last,omitempty"`      // 4 bytes of each of the first entries of the last document, in its order
+	Gones    []Gone   `json:"gones,omitempty"`     // items that the outlet took back, the newest last
+	GoneSum  uint64   `json:"gone_sum,omitempty"`
 
 	learnt time.Duration // expected interval of a view, which has no gaps
 }
@@ -96,9 +100,9 @@ func (s *state) encode() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode state: %w", err)
 	}
-	if len(b) > maxState && (s.Bad != nil || len(s.Seen.history) > 0) {
+	if len(b) > maxState && (s.Bad != nil || s.BadEntry != nil || len(s.Seen.history) > 0) {
 		// What is for people, and the edits of long ago, make room for what was seen.
-		s.Bad, s.Seen.history = nil, s.Seen.history[:0]
+		s.Bad, s.BadEntry, s.Seen.history = nil, nil, s.Seen.history[:0]
 		return s.encode()
 	}
 	if len(b) > maxState {

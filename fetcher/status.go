@@ -55,6 +55,9 @@ type FeedStatus struct {
 	Pushed      uint64        // deliveries of the hub
 	PushRefused uint64        // deliveries without a good signature
 	Pages       int           // articles still wanted
+	BadEntry    string        // first entry of the last document that was beyond repair; redacted
+	Gone        []Gone        // the last 8 items that the outlet took back
+	GoneSum     uint64        // how many it took back so far
 	Head        string        // beginning of the last body that was no feed
 }
 
@@ -83,6 +86,7 @@ func statusOf(fd *Feed, st *state, now time.Time) FeedStatus {
 	s.Polls, s.Gaps, s.Head, s.Pages = st.Polls, st.GapNotes, string(st.Bad), len(st.Pages)
 	s.Wishes, s.Fresh, s.RetryUntil = Wishes{TTL: st.TTL, Period: st.Period, SkipHours: st.SkipHours, SkipDays: st.SkipDays}, st.Fresh, st.RetryUntil
 	s.PushUntil, s.PushDenied, s.Pushed, s.PushRefused = st.Push.Until, st.Push.Denied, st.Push.Got, st.Push.Bad
+	s.BadEntry, s.Gone, s.GoneSum = string(st.BadEntry), st.Gones, st.GoneSum
 	if st.Hub != "" {
 		s.Hub = redact(st.Hub)
 	}

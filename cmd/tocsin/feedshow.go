@@ -32,13 +32,17 @@ type feedDetail struct {
 	Gaps        []fetcher.Gap      `json:"gaps"`
 	Polls       []fetcher.PollNote `json:"polls"`
 	Head        string             `json:"head,omitempty"`
+	BadEntry    string             `json:"bad_entry,omitempty"`
+	Gone        []fetcher.Gone     `json:"gone"`
+	GoneSum     uint64             `json:"gone_sum,omitempty"`
 }
 
 func detailOf(f *fetcher.FeedStatus, now time.Time) feedDetail {
 	return feedDetail{
 		feedRow: rowOf(f), Verdict: f.Verdict(now), Rhythm: f.Rhythm(), RetryUntil: f.RetryUntil, FullText: f.Feed.FullText, Pages: f.Pages,
 		Hub: f.Hub, PushUntil: f.PushUntil, PushDenied: f.PushDenied, Pushed: f.Pushed, PushRefused: f.PushRefused,
-		Gaps: orEmpty(f.Gaps), Polls: orEmpty(f.Polls), Head: f.Head,
+		Gaps: orEmpty(f.Gaps), Polls: orEmpty(f.Polls), Head: f.Head, BadEntry: f.BadEntry,
+		Gone: orEmpty(f.Gone), GoneSum: f.GoneSum,
 	}
 }
 
@@ -220,6 +224,9 @@ func writeDetail(s std, d *feedDetail) error {
 	for _, n := range d.Notes {
 		line("note", "%s", isolate(n))
 	}
+	for _, g := range d.Gone {
+		line("taken back", "%s, item %s, which stays (%d so far)", g.At.Format("2006-01-02 15:04"), g.Item, d.GoneSum)
+	}
 	for _, g := range d.Gaps {
 		line("gap", "%s", gapText(g))
 	}
@@ -261,9 +268,14 @@ func writePolls(s std, d *feedDetail) error {
 		p := d.Polls[i]
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\t%s\n", p.At.Format("2006-01-02 15:04:05"), p.Status, p.Entries, p.New, p.Took, p.Reason)
 	}
-	if err := w.Flush(); err != nil || d.Head == "" {
+	if err := w.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(s.out, "\nThe last body that was no feed began:\n%s\n", isolate(d.Head))
-	return err
+	if d.Head != "" {
+		fmt.Fprintf(s.out, "\nThe last body that was no feed began:\n%s\n", isolate(d.Head))
+	}
+	if d.BadEntry != "" {
+		fmt.Fprintf(s.out, "\nThe first entry of the last document that could not be read:\n%s\n", isolate(d.BadEntry))
+	}
+	return nil
 }
