@@ -5,6 +5,7 @@
 package fetcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -261,7 +262,7 @@ func (f *Fetcher) reconcile(ctx context.Context) error {
 		}
 		now := f.wall()
 		at := now.Add(max(v.interval, f.o.MinInterval))
-		mean += 1 / max(v.interval, f.o.MinInterval).Seconds()
+		mean += 1 / max(cmp.Or(v.interval, fd.Interval, usual), f.o.MinInterval).Seconds()
 		switch {
 		case v.gone:
 			continue
