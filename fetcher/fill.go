@@ -147,7 +147,7 @@ func (f *filler) entry(it *gofeed.Item, raw *rawEntry, i int, res *Result) Entry
 	e.Categories = it.Categories
 	f.dates(&e, it, i)
 	e.Summary = first(e.Summary, extValue(it.Extensions, "media", "description"), extNested(it.Extensions, "media", "group", "description"))
-	e.Lang = primary(f.doc.Feed.Lang, e.Lang, f.itemLang(i), res.Lang, "und")
+	e.Lang = primary(f.doc.Feed.Lang, e.Lang, f.itemLang(i), extValue(it.Extensions, "dc", "language"), res.Lang, "und")
 	return e
 }
 

@@ -70,6 +70,9 @@ func (f *filler) link(e *Entry, it *gofeed.Item, raw *rawEntry, i int, base stri
 			candidates = append(candidates, en.URL)
 		}
 	}
+	if raw != nil && webAddress(strings.TrimSpace(raw.about)) {
+		candidates = append(candidates, raw.about) // RSS 1.0 wants it to be the link
+	}
 	for _, c := range candidates {
 		if c = strings.TrimSpace(c); c != "" {
 			e.Link = f.absolute(base, c)

@@ -123,8 +123,8 @@ func grep(text, what string) string {
 	return strings.Join(out, "")
 }
 
-// TestHostileFeedsStopNobody serves bombs, endless bodies and forbidden redirects beside a good feed, to a process of its own: it lives, its
-// memory stays bounded, each hostile feed ends under a reason, and the good feed's mentions arrive.
+// TestHostileFeedsStopNobody serves bombs, endless bodies and forbidden redirects beside a good feed, to a process of its own with 1 GiB of address
+// space: it lives, its memory stays bounded, each hostile feed ends under a reason, and the good feed's mentions arrive.
 func TestHostileFeedsStopNobody(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -149,7 +149,7 @@ func TestHostileFeedsStopNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, dir, "tocsin.yaml", strings.Replace(string(text), "feeds: [feeds.yaml]", "feeds: [feeds.yaml, hostile.yaml]", 1))
-	p := start(t, config, addr)
+	p := startWithin(t, 1<<20, config, addr)
 	peak := watchMemory(p)
 	waitFor(t, 90*time.Second, "the good feeds' mentions", func() bool { hooks, _ := arrivals(w); return len(hooks) >= 30 })
 	var feeds string

@@ -50,16 +50,33 @@ func start(t testing.TB, config, addr string, extra ...string) *proc {
 // launch is start with further environment variables, as NAME=value.
 func launch(t testing.TB, config, addr string, env []string, extra ...string) *proc {
 	t.Helper()
-	p := &proc{t: t, config: config, addr: addr, done: make(chan struct{})}
-	p.cmd = exec.Command("tocsin", append([]string{"run", "--config", config}, extra...)...)
+	cmd := exec.Command("tocsin", append([]string{"run", "--config", config}, extra...)...)
+	cmd.Env = append(os.Environ(), env...)
+	return startCommand(t, cmd, config, addr)
+}
+
+func startCommand(t testing.TB, cmd *exec.Cmd, config, addr string) *proc {
+	t.Helper()
+	p := &proc{t: t, cmd: cmd, config: config, addr: addr, done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p, p
-	p.cmd.Env = append(os.Environ(), env...)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() { _ = p.cmd.Wait(); close(p.done) }()
 	t.Cleanup(p.kill)
 	return p
+}
+
+// startWithin runs the program as it is released, a static binary, with so many KiB of address space (ulimit -v).
+func startWithin(t *testing.T, kib int, config, addr string) *proc {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "tocsin")
+	build := exec.Command("go", "build", "-trimpath", "-o", bin, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if text, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, text)
+	}
+	return startCommand(t, exec.Command("sh", "-c", fmt.Sprintf("ulimit -v %d && exec %q run --config %q", kib, bin, config)), config, addr)
 }
 
 // kill is SIGKILL: nothing in the process gets a chance to put anything down.
