@@ -10,15 +10,20 @@ import (
 	"testing"
 	"time"
 
-	"tocsin/bus"
 	"tocsin/bus/bustest"
 	"tocsin/news"
 )
 
+// wakeUps is what the bus does for polls.
+type wakeUps interface {
+	ArmFetch(ctx context.Context, feedID string, at time.Time) error
+	ConsumeDue(ctx context.Context, workers int, h func(ctx context.Context, feedID string) error) error
+}
+
 // soak is a load on the real bus that syncs every write: feeds that answer 304, each once a minute.
 type soak struct {
 	f     *Fetcher
-	bus   *bus.Bus
+	bus   wakeUps
 	feeds []Feed
 
 	interval time.Duration
@@ -37,7 +42,8 @@ func (s *soak) took(step string, start time.Time) {
 }
 
 func newSoak(t *testing.T, feeds int, interval time.Duration) *soak {
-	s := &soak{interval: interval, bus: bustest.Open(t), armed: map[string]time.Time{}, polled: map[string]bool{}, spent: map[string]time.Duration{}}
+	bus := bustest.Open(t)
+	s := &soak{interval: interval, bus: bus, armed: map[string]time.Time{}, polled: map[string]bool{}, spent: map[string]time.Duration{}}
 	srv := newSiteFor(t, "")
 	srv.quiet = true
 	srv.handle(func(w http.ResponseWriter, _ *http.Request) {
@@ -47,12 +53,12 @@ func newSoak(t *testing.T, feeds int, interval time.Duration) *soak {
 	for i := range feeds {
 		s.feeds = append(s.feeds, Feed{URL: fmt.Sprintf("%s/%d", srv.URL, i), Interval: interval})
 	}
-	state := s.bus.State("feedstate")
+	state := bus.State("feedstate")
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}}
 	var err error
 	s.f, err = New(Options{
 		Feeds: s.feeds, UserAgent: "Tocsin/soak", Client: func(Feed) (*http.Client, error) { return client, nil },
-		Publish: func(ctx context.Context, it news.Item) error { _, err := s.bus.PublishItem(ctx, it); return err },
+		Publish: func(ctx context.Context, it news.Item) error { _, err := bus.PublishItem(ctx, it); return err },
 		LoadState: func(ctx context.Context, id string) ([]byte, uint64, error) {
 			defer s.took("load", time.Now())
 			return state.Get(ctx, id)
@@ -62,7 +68,7 @@ func newSoak(t *testing.T, feeds int, interval time.Duration) *soak {
 			_, err := state.Put(ctx, id, data, rev)
 			return err
 		},
-		Arm: s.arm, Ensure: s.bus.EnsureFetch, HostGap: -1, HostConns: 64, MinInterval: interval,
+		Arm: s.arm, Ensure: bus.EnsureFetch, HostGap: -1, HostConns: 64, MinInterval: interval,
 	})
 	if err != nil {
 		t.Fatal(err)
