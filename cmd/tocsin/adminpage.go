@@ -20,7 +20,7 @@ func (in *instance) buildPage() error {
 	}
 	o := page.Options{
 		Version: programVersion(), Roles: in.roles.String(), Began: in.began, Token: token, Ready: in.ready.Load,
-		Bus: in.bus.Status, Lists: in.pageLists, Dead: in.pageDead, Ledger: in.ledgerOf, Items: in.pageItems,
+		Bus: in.bus.Status, Lists: in.pageLists, Health: in.pageHealth, Dead: in.pageDead, Ledger: in.ledgerOf, Items: in.pageItems,
 		Log: in.log.With("component", "page"),
 		Do:  page.Actions{RetryDead: in.retryNumber, DropDead: in.bus.DeleteDead, Reload: in.reloadAll},
 	}
@@ -79,6 +79,34 @@ func (in *instance) pageLists() []page.List {
 			x.Faults = strings.Split(strings.TrimSpace(l.Refused), "\n")
 		}
 		out = append(out, x)
+	}
+	return out
+}
+
+// pageHealth is what is wrong beside feeds, gaps and lists, which the page knows itself. A lost role it sees by itself where it sees the whole bus.
+func (in *instance) pageHealth() (out []page.Remark) {
+	known := in.noticed.Load()
+	if known == nil {
+		return nil
+	}
+	for _, c := range *known {
+		r := page.Remark{Level: "warn", Text: c.title, Link: "/system"}
+		switch c.kind {
+		case troubleFeed, troubleGap, troubleReload:
+			continue
+		case troubleRole:
+			if in.roles.single() == "" {
+				continue
+			}
+		case troubleCircuit, troubleMismatch, troubleDead:
+			r.Link = "/delivery"
+		case troubleNetwork:
+			r.Link = "/feeds"
+		}
+		if c.severity >= news.SeverityHigh {
+			r.Level = "bad"
+		}
+		out = append(out, r)
 	}
 	return out
 }

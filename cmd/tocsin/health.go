@@ -60,6 +60,7 @@ func (in *instance) remark(conds []condition) {
 		}
 	}
 	in.remarks.Store(&out)
+	in.noticed.Store(&conds)
 }
 
 func (in *instance) storedTroubles(ctx context.Context, s *bus.State, key string) (*troubles, error) {

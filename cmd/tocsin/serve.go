@@ -57,6 +57,7 @@ type instance struct {
 	dead          deadWatch
 	mismatchSince time.Time // of the ledger; only watchHealth uses it
 	remarks       atomic.Pointer[[]news.HealthRemark]
+	noticed       atomic.Pointer[[]condition] // the same with all that is known of it, for the status page
 
 	feedCount atomic.Int64
 	clock     *clockWatch

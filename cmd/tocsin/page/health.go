@@ -61,7 +61,7 @@ func (p *Page) health() strip {
 	if _, at, err := p.bus.get(context.Background()); err != nil && now.Sub(at) > stuckAfter {
 		add("bad", "/system", "the bus does not answer")
 	}
-	if age := now.Sub(s.Canary); !s.Canary.IsZero() && age > canaryLate && !s.Starting {
+	if age := now.Sub(s.Canary); p.o.Health == nil && !s.Canary.IsZero() && age > canaryLate && !s.Starting {
 		add("bad", "/system", "the test item of the last %s did not come through: alerts may be late", span(age))
 	}
 	p.feedHealth(&s, add)
@@ -75,7 +75,7 @@ func (p *Page) health() strip {
 			add("warn", "/system", "the %s were refused: %s", l.What, text)
 		}
 	}
-	if p.o.Channels != nil {
+	if p.o.Channels != nil && p.o.Health == nil {
 		for _, c := range p.o.Channels() {
 			switch {
 			case c.Gone:

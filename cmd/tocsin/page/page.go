@@ -61,7 +61,7 @@ type Options struct {
 	Explain  func(*news.Item) Explanation
 	Ledger   func(ctx context.Context, id string, since time.Time) ([]news.LedgerEntry, error)
 	Items    func(ctx context.Context, since time.Time, f func(*news.Item) error) error // stored items, oldest first
-	Health   func() []Remark                                                            // what else people must know; may be nil
+	Health   func() []Remark                                                            // what is wrong beside feeds, lists and stages; nil: the page judges canary and channels itself
 
 	Do  Actions
 	Now func() time.Time
