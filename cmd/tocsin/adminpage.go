@@ -20,7 +20,7 @@ func (in *instance) buildPage() error {
 	}
 	o := page.Options{
 		Version: programVersion(), Roles: in.roles.String(), Began: in.began, Token: token, Ready: in.ready.Load,
-		Bus: in.bus.Status, Lists: in.pageLists, Health: in.pageHealth, Dead: in.pageDead, Ledger: in.ledgerOf, Items: in.pageItems,
+		Bus: in.bus.Status, Lists: in.pageLists, Health: in.pageHealth, Canary: in.canarySeen, Dead: in.pageDead, Ledger: in.ledgerOf, Items: in.pageItems,
 		Log: in.log.With("component", "page"),
 		Do:  page.Actions{RetryDead: in.retryNumber, DropDead: in.bus.DeleteDead, Reload: in.reloadAll},
 	}

@@ -42,9 +42,17 @@ func (s strip) Level() string {
 // canaryLate is the age of the newest test item from which the pipeline is in doubt.
 const canaryLate = 45 * time.Second
 
+// canary is when the newest test item came through, the zero time when none did.
+func (p *Page) canary() time.Time {
+	if p.o.Canary != nil {
+		return p.o.Canary()
+	}
+	return p.watch.lastCanary()
+}
+
 func (p *Page) health() strip {
 	now := p.o.Now()
-	s := strip{Starting: !p.o.Ready(), Canary: p.watch.lastCanary()}
+	s := strip{Starting: !p.o.Ready(), Canary: p.canary()}
 	_, s.Items, s.Newest, _ = p.items.state(now)
 	s.Alerts = p.book.hour(now)
 	add := func(level, link, format string, args ...any) {

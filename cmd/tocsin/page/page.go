@@ -62,6 +62,7 @@ type Options struct {
 	Ledger   func(ctx context.Context, id string, since time.Time) ([]news.LedgerEntry, error)
 	Items    func(ctx context.Context, since time.Time, f func(*news.Item) error) error // stored items, oldest first
 	Health   func() []Remark                                                            // what is wrong beside feeds, lists and stages; nil: the page judges canary and channels itself
+	Canary   func() time.Time                                                           // when the newest test item came through; nil: the page looks at the alerts
 
 	Do  Actions
 	Now func() time.Time

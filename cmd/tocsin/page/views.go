@@ -338,7 +338,7 @@ func (v *systemView) frame(f *frame) { f.Reload = true }
 func (p *Page) serveSystem(w http.ResponseWriter, r *http.Request) {
 	now := p.o.Now()
 	v := &systemView{
-		Stages: p.watch.stages(now), Lists: p.o.Lists(), Roles: p.o.Roles, Began: p.o.Began, Canary: p.watch.lastCanary(), Clients: p.hub.size(),
+		Stages: p.watch.stages(now), Lists: p.o.Lists(), Roles: p.o.Roles, Began: p.o.Began, Canary: p.canary(), Clients: p.hub.size(),
 		CanLoad: p.o.Do.Reload != nil, Visitor: p.doors.visitor(r), Kept: p.book.count(now),
 	}
 	v.Items, _, _, _ = p.items.state(now)

@@ -136,6 +136,8 @@ func (s *sighting) state(name string, now time.Time) stageState {
 		st.Does = "makes alerts of matches"
 	case "router":
 		st.Does, st.Role = "chooses routes and writes messages", "notifier"
+	case "channel-canary":
+		st.Name, st.Does, st.Role = "test items", "takes the program's own test items at the end of their way", "notifier"
 	default:
 		st.Name, st.Does, st.Role = strings.Replace(name, "channel-", "channel ", 1), "sends", "notifier"
 	}
