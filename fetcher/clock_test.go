@@ -102,3 +102,20 @@ func TestTheRateOfStartsGrowsWithTheList(t *testing.T) {
 		t.Errorf("one start every %s: 600 feeds a minute need 10 a second, and twice that is the limit", gap)
 	}
 }
+
+func TestFeedsThatSkipTheSameHoursAreNotAskedAtTheSameSecond(t *testing.T) {
+	at := map[time.Time]int{}
+	for i := range 200 {
+		p := plan{id: fmt.Sprint(i), now: noon, min: time.Minute, state: &state{EverVal: true, SkipHours: 1<<13 | 1<<14}}
+		next, _ := p.next()
+		if h := next.Hour(); h == 13 || h == 14 || next.Before(noon.Add(3*time.Hour)) || next.After(noon.Add(3*time.Hour+6*time.Minute)) {
+			t.Fatalf("next at %s", next)
+		}
+		at[next]++
+	}
+	for when, n := range at {
+		if n > 5 {
+			t.Errorf("%d feeds at %s", n, when)
+		}
+	}
+}

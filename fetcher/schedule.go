@@ -52,7 +52,10 @@ func (p *plan) next() (at time.Time, wanted time.Duration) {
 		at = p.state.RetryUntil
 	}
 	if p.interval == 0 {
-		at = skip(at, p.state.SkipHours, p.state.SkipDays)
+		if allowed := skip(at, p.state.SkipHours, p.state.SkipDays); !allowed.Equal(at) {
+			// Not all feeds that skip the same hours at the same second.
+			at = skip(allowed.Add(time.Duration(float64(time.Hour)*jitter(p.id, p.poll))), p.state.SkipHours, p.state.SkipDays)
+		}
 	}
 	return at, wanted
 }
