@@ -62,7 +62,7 @@ func (st *story) add(lang string, p *profile) {
 func (s *Stage) list(st *story, p *profile) {
 	for i := range p.entries {
 		if k := p.entries[i].key; st.whole.find(k) == nil {
-			s.index[k] = append(s.index[k], st)
+			s.index[k] = append(s.index[k], posting{st, p.entries[i].all / float64(p.n)})
 		}
 	}
 }
@@ -99,7 +99,7 @@ func (s *Stage) unlist(st *story) {
 	for i := range st.whole.entries {
 		k := st.whole.entries[i].key
 		list := s.index[k]
-		if i := slices.Index(list, st); i >= 0 {
+		if i := slices.IndexFunc(list, func(p posting) bool { return p.st == st }); i >= 0 {
 			list = slices.Delete(list, i, i+1)
 		}
 		if len(list) == 0 {
@@ -154,16 +154,41 @@ func (s *Stage) closed(st *story, at time.Time) bool {
 
 // evict closes the story that rested longest.
 func (s *Stage) evict() {
-	var oldest *story
+	for {
+		for len(s.resting) > 0 {
+			r := s.resting[0]
+			s.resting = s.resting[1:]
+			if s.open[r.st.slot] == r.st && r.st.whole.last.Equal(r.last) {
+				s.shut(r.st)
+				s.evicted++
+				return
+			}
+		}
+		s.rest()
+	}
+}
+
+// rest finds the hundredth part of the stories that rested longest, so that not every eviction looks at all.
+func (s *Stage) rest() {
 	for _, st := range s.open {
-		if st != nil && (oldest == nil || st.whole.last.Before(oldest.whole.last) || st.whole.last.Equal(oldest.whole.last) && st.born < oldest.born) {
-			oldest = st
+		if st != nil {
+			s.resting = append(s.resting, rested{st, st.whole.last})
 		}
 	}
-	if oldest != nil {
-		s.shut(oldest)
-		s.evicted++
-	}
+	slices.SortFunc(s.resting, func(a, b rested) int { return cmp.Or(a.last.Compare(b.last), a.st.born-b.st.born) })
+	s.resting = slices.Clone(s.resting[:(len(s.resting)+99)/100])
+}
+
+// rested is a story with the time of its last item when it was looked at.
+type rested struct {
+	st   *story
+	last time.Time
+}
+
+// posting says that a story holds a key, and how much the key weighed in it when it was entered.
+type posting struct {
+	st     *story
+	weight float64
 }
 
 const (
@@ -177,11 +202,11 @@ func (s *Stage) candidates(p *profile) []*story {
 	for i := range p.entries {
 		e := &p.entries[i]
 		mine := e.all / float64(p.n)
-		for _, st := range s.index[e.key] {
-			if s.gathered[st.slot] == 0 {
-				touched = append(touched, st)
+		for _, p := range s.index[e.key] {
+			if s.gathered[p.st.slot] == 0 {
+				touched = append(touched, p.st)
 			}
-			s.gathered[st.slot] += min(mine, st.whole.find(e.key).all/float64(st.whole.n)) + 1e-9
+			s.gathered[p.st.slot] += min(mine, p.weight) + 1e-9
 		}
 	}
 	for _, st := range touched {

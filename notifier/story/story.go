@@ -7,6 +7,7 @@ package story
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"tocsin/news"
@@ -36,10 +37,17 @@ func Of(it *news.Item, sig *news.Signature) Item {
 		outlet = it.Feed
 	}
 	x := Item{ID: it.ID, Lang: it.Lang, Outlet: outlet, At: it.When(), Signature: sig}
-	if it.URL != "" {
-		x.URL = news.CanonicalURL(it.URL)
+	if u := news.CanonicalURL(it.URL); ofArticle(u) {
+		x.URL = u
 	}
 	return x
+}
+
+// ofArticle tells whether a link leads further than to the front page, which many items of a careless feed share.
+func ofArticle(link string) bool {
+	_, rest, _ := strings.Cut(link, "://")
+	_, path, _ := strings.Cut(rest, "/")
+	return path != ""
 }
 
 // Decision tells to which story an item belongs, and why.
@@ -80,10 +88,11 @@ type Stage struct {
 	o        Options
 	open     []*story // by slot; nil where one was closed
 	free     []int
-	ids      map[string]*story // by story id, and by the ids of stories that ended in it
-	items    map[string]*story // by item id, of open stories
-	urls     map[string]*story // by canonical link
-	index    map[string][]*story
+	ids      map[string]*story    // by story id, and by the ids of stories that ended in it
+	items    map[string]*story    // by item id, of open stories
+	urls     map[string]*story    // by canonical link
+	index    map[string][]posting // stories by the keys that they hold
+	resting  []rested             // those to be closed first when there are too many
 	common   commons
 	clock    time.Time // of the latest item
 	opened   int       // stories ever
@@ -105,7 +114,7 @@ func New(o Options) (*Stage, error) {
 	if o.MaxStories == 0 {
 		o.MaxStories = 20_000
 	}
-	return &Stage{o: o, ids: map[string]*story{}, items: map[string]*story{}, urls: map[string]*story{}, index: map[string][]*story{}, common: newCommons()}, nil
+	return &Stage{o: o, ids: map[string]*story{}, items: map[string]*story{}, urls: map[string]*story{}, index: map[string][]posting{}, common: newCommons()}, nil
 }
 
 // Open is the number of open stories.

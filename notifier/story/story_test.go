@@ -309,6 +309,16 @@ func TestKnownItemsKeepTheirStory(t *testing.T) {
 	}
 }
 
+func TestOnlyLinksOfArticlesAreOneStory(t *testing.T) {
+	for link, want := range map[string]string{
+		"https://news.example/world/1": "https://news.example/world/1", "https://news.example/": "", "https://news.example": "", "": "",
+	} {
+		if got := Of(&news.Item{ID: "a", URL: link}, &news.Signature{}); got.URL != want {
+			t.Errorf("%q: link %q, want %q", link, got.URL, want)
+		}
+	}
+}
+
 // BenchmarkAdd adds items while 10,000 stories are open; most of them share names that everybody writes about.
 func BenchmarkAdd(b *testing.B) {
 	r := rand.New(rand.NewPCG(5, 6))
@@ -325,7 +335,7 @@ func BenchmarkAdd(b *testing.B) {
 	s := newStage(b, Options{MaxStories: 10_000})
 	n := 0
 	for ; s.Open() < 10_000; n++ {
-		add(b, s, item(n))
+		s.Restore(item(n), fmt.Sprint("s", n))
 	}
 	items := make([]Item, b.N)
 	for i := range items {
