@@ -42,6 +42,7 @@ const (
 	HoldGroup    = "group"    // the rest of its group
 	HoldThrottle = "throttle" // the next summary
 	HoldUpdate   = "update"   // the time of the next update of its story
+	HoldOutage   = "outage"   // not held, but planned while its endpoint was away, and folded into one message when that came back
 )
 
 // Alert is one record of what a person is told about one story for one watchlist. An alert has revisions: first, then updates and folds.
@@ -178,4 +179,5 @@ const (
 	SentWaiting = "waiting"
 	SentDone    = "sent"
 	SentDead    = "dead"
+	SentFolded  = "folded" // another delivery stands for it, if the ledger says so
 )

@@ -42,6 +42,11 @@ func (n *Notifier) Flush(ctx context.Context) error {
 	if err := n.refreshSilences(ctx, silenceAge); err != nil {
 		errs = append(errs, err)
 	}
+	for i := range n.o.Channels {
+		if g := n.gates[n.o.Channels[i].ID]; g.hasBacklog() {
+			errs = append(errs, n.foldBacklog(ctx, g))
+		}
+	}
 	for _, b := range n.holds.open() {
 		errs = append(errs, n.publishBundle(ctx, b))
 	}

@@ -73,6 +73,7 @@ type gate struct {
 	paused   time.Time
 	gone     bool
 	config   bool
+	backlog  bool // what waited for the endpoint is being folded into one message
 	last     string
 }
 
@@ -85,6 +86,8 @@ func (g *gate) enter(now time.Time) (pass, time.Duration) {
 	switch {
 	case now.Before(g.hold):
 		return refused, g.hold.Sub(now)
+	case g.backlog:
+		return refused, inFlight
 	case !g.open:
 		return normal, 0
 	case g.probing:

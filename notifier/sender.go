@@ -81,6 +81,8 @@ func (n *Notifier) resume(ctx context.Context, j *job) (done bool, err error) {
 		return true, n.ledger(ctx, j.deliveredEntry())
 	case j.st.State == news.SentDead:
 		return true, nil
+	case j.st.State == news.SentFolded:
+		return n.isFolded(j, now)
 	case j.st.Bury != "":
 		return true, n.finish(ctx, j)
 	case j.st.State == news.SentSending:
@@ -160,7 +162,11 @@ func (n *Notifier) attempt(ctx context.Context, j *job, pass pass) error {
 		j.g.cancel(pass)
 		return n.unmade(rec, ctx.Err(), j)
 	}
-	n.tell(j.g, j.g.leave(pass, r, now), &r)
+	c := j.g.leave(pass, r, now)
+	if c == closed {
+		n.cameBack(j.g)
+	}
+	n.tell(j.g, c, &r)
 	n.m.attempt(j.d.Channel, &r)
 	return n.outcome(rec, j, &r)
 }
