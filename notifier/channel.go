@@ -67,6 +67,9 @@ type Channel struct {
 	Render func(a *news.Alert, d *news.Delivery) error
 	// Custom is Render with the operator's own templates. It is tried first; after an error Render is used and the failure is counted. May be nil.
 	Custom func(a *news.Alert, d *news.Delivery) error
+	// RenderText does what Render does with a text of the operator's own in place of the built-in form: v is the alert, text has lines and is
+	// clean, and whatever looks like markup in it is shown as it is. nil where the form is read by machines, or has templates of its own.
+	RenderText func(v *View, text string, d *news.Delivery) error
 	// RenderDigest does the same for a delivery that stands for several alerts, in order. It is pure too. ErrTooLarge asks for two digests
 	// instead. nil: one message that lists them is made with Render.
 	RenderDigest func(entries []news.Alert, d *news.Delivery) error

@@ -13,6 +13,7 @@ import (
 	text "text/template"
 	"text/template/parse"
 	"time"
+	"unicode"
 
 	"tocsin/news"
 	"tocsin/news/strict"
@@ -229,6 +230,54 @@ func spend(t interface{ Execute(io.Writer, any) error }, deadline time.Time, p *
 		return nil, fmt.Errorf("run template: %w", err)
 	}
 	return w.b.Bytes(), nil
+}
+
+// UseText makes a channel send an operator's own text for alerts. Errors name the place.
+func UseText(ch *Channel, f TemplateFiles) error {
+	switch {
+	case ch.RenderText == nil:
+		return fmt.Errorf("%s: channels of type %s take no templates here", f.Pos, ch.Type)
+	case f.HTML.Value != "" || f.Subject.Value != "":
+		return fmt.Errorf("%s: only mails have a subject and a page: write text alone", f.Pos)
+	case f.Text.Value == "":
+		return fmt.Errorf("%s: templates names no file: write text: my.tmpl", f.Pos)
+	}
+	u, err := ReadTemplates(f)
+	if err != nil {
+		return err
+	}
+	ch.Custom = func(a *news.Alert, d *news.Delivery) error {
+		p := &Page{View: NewView(a, nil), Route: Clean(d.Route), Feedback: FeedbackLinks(d)}
+		b, err := u.Text(p)
+		if err != nil {
+			return err
+		}
+		text := tidy(string(b))
+		if text == "" {
+			return errors.New("the template writes nothing")
+		}
+		d.Subject = p.Subject()
+		return ch.RenderText(p.View, text, d)
+	}
+	return nil
+}
+
+// tidy makes lines of what a template wrote, each clean but for the isolates that the templates' functions write, which it closes.
+func tidy(s string) string {
+	var out []string
+	for line := range strings.Lines(strings.TrimSpace(s)) {
+		line = strings.Map(func(r rune) rune {
+			if r == '\u061C' || '\u202A' <= r && r <= '\u202E' || r == '\u2066' || r == '\u2067' || r != '\t' && unicode.IsControl(r) {
+				return -1
+			}
+			return r
+		}, strings.ToValidUTF8(line, "\uFFFD"))
+		if n := strings.Count(line, fsi) - strings.Count(line, pdi); n > 0 {
+			line += strings.Repeat(pdi, n)
+		}
+		out = append(out, strings.TrimRight(line, " "))
+	}
+	return strings.Join(out, "\n")
 }
 
 // useCustom makes Render try the channel's own templates first. When they fail the built-in form goes out, the failure is counted and told: no

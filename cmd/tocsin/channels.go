@@ -37,6 +37,8 @@ type channelConfig struct {
 	Schedule []time.Duration `yaml:"schedule"` // delays before each attempt instead of the channel's own
 	CAFile   strict.Text     `yaml:"ca_file"`  // further certificates to trust, for kinds that speak HTTP
 
+	Templates *notifier.TemplateFiles `yaml:"templates"` // the operator's own text, for chats and phones; mails have theirs in email
+
 	Email        *email.Config        `yaml:"email"`
 	Webhook      *webhook.Config      `yaml:"webhook"`
 	Slack        *slack.Config        `yaml:"slack"`
@@ -189,8 +191,15 @@ func (c *config) checkChannel(ch *channelConfig, at strict.Pos) strict.Faults {
 func (c *config) resolveChannels() {
 	for i := range c.Channels {
 		c.resolve(reflect.ValueOf(&c.Channels[i]))
-		if e := c.Channels[i].Email; e != nil && e.Templates != nil {
-			for _, t := range []*strict.Text{&e.Templates.Subject, &e.Templates.Text, &e.Templates.HTML} {
+		all := []*notifier.TemplateFiles{c.Channels[i].Templates}
+		if e := c.Channels[i].Email; e != nil {
+			all = append(all, e.Templates)
+		}
+		for _, f := range all {
+			if f == nil {
+				continue
+			}
+			for _, t := range []*strict.Text{&f.Subject, &f.Text, &f.HTML} {
 				t.Value = c.path(t.Value)
 			}
 		}
@@ -247,6 +256,14 @@ func (c *config) buildChannels(o outside) ([]notifier.Channel, error) {
 }
 
 func (c *channelConfig) build(k kind, o outside) (notifier.Channel, error) {
+	ch, err := c.open(k, o)
+	if err == nil && c.Templates != nil {
+		err = notifier.UseText(&ch, *c.Templates)
+	}
+	return ch, err
+}
+
+func (c *channelConfig) open(k kind, o outside) (notifier.Channel, error) {
 	if !k.http {
 		return k.build(o, nil)
 	}

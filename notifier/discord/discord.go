@@ -36,7 +36,7 @@ func New(c Config, o Options) (notifier.Channel, error) {
 	if err != nil {
 		return notifier.Channel{}, fmt.Errorf("channel %s: %w", o.ID, err)
 	}
-	return notifier.Channel{ID: o.ID, Type: "discord", Recipients: []string{""}, Concurrency: 1, Render: render, RenderDigest: digest, Short: short, Send: p.Send}, nil
+	return notifier.Channel{ID: o.ID, Type: "discord", Recipients: []string{""}, Concurrency: 1, Render: render, RenderText: own, RenderDigest: digest, Short: short, Send: p.Send}, nil
 }
 
 // waits asks Discord to answer with the message that it made, and with its id.
@@ -124,6 +124,11 @@ func render(a *news.Alert, d *news.Delivery) error {
 	e.field("Why", v.Reasons())
 	e.Footer.Text = limit("footer").Join(v.Facts(), 110, notifier.NoMentions) + " · " + d.ID
 	return fill(d, e)
+}
+
+// own shows the operator's text in place of the embed's.
+func own(v *notifier.View, text string, d *news.Delivery) error {
+	return fill(d, embed{Description: limit("description").Fit(text, notifier.Markdown), Color: v.Color(), Footer: footer{d.ID}})
 }
 
 // digest names as many alerts as the embed's text holds, the most severe first; the ledger names them all.

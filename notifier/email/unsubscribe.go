@@ -90,7 +90,7 @@ type Unsubscribe struct {
 func (u Unsubscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'sha256-"+styleHash()+"'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -102,7 +102,7 @@ func (u Unsubscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
-		page(w, "Leave "+named(list)+"?", address+" gets no mail about it any more.", true)
+		page(w, "Leave "+named(list)+"?", address+" will then get no mail about it any more.", true)
 	case http.MethodPost:
 		u.leave(w, r, address, list)
 	default:
@@ -144,11 +144,18 @@ func named(list string) string {
 	return "the list " + list
 }
 
+const pageStyle = ":root{color-scheme:light dark}body{font:16px/1.5 sans-serif;max-width:36em;margin:2em auto;padding:0 1em;overflow-wrap:anywhere}button{font:inherit;padding:.5em 1.2em}"
+
+func styleHash() string {
+	sum := sha256.Sum256([]byte(pageStyle))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
 func page(w http.ResponseWriter, title, text string, form bool) {
 	button := ""
 	if form {
 		button = `<form method="post"><input type="hidden" name="List-Unsubscribe" value="One-Click"><button>Leave</button></form>`
 	}
-	fmt.Fprintf(w, "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>%s</title><h1>%s</h1><p>%s</p>%s</html>\n",
+	fmt.Fprintf(w, "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>%s</title><style>"+pageStyle+"</style><h1>%s</h1><p>%s</p>%s</html>\n",
 		html.EscapeString(title), html.EscapeString(title), html.EscapeString(text), button)
 }

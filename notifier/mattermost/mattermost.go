@@ -36,7 +36,7 @@ func New(c Config, o Options) (notifier.Channel, error) {
 	if err != nil {
 		return notifier.Channel{}, fmt.Errorf("channel %s: %w", o.ID, err)
 	}
-	return notifier.Channel{ID: o.ID, Type: "mattermost", Recipients: []string{""}, Concurrency: 1, Render: render, RenderDigest: digest, Short: short, Send: p.Send}, nil
+	return notifier.Channel{ID: o.ID, Type: "mattermost", Recipients: []string{""}, Concurrency: 1, Render: render, RenderText: own, RenderDigest: digest, Short: short, Send: p.Send}, nil
 }
 
 // message is the body of a post to an incoming webhook.
@@ -66,6 +66,11 @@ func render(a *news.Alert, d *news.Delivery) error {
 	}
 	parts = slices.DeleteFunc(parts, func(s string) bool { return s == "" })
 	return fill(d, strings.Join(parts, "\n"))
+}
+
+// own shows the operator's text.
+func own(_ *notifier.View, text string, d *news.Delivery) error {
+	return fill(d, limit("text").Fit(text, notifier.Markdown))
 }
 
 // digest names as many alerts as a post holds, the most severe first; the ledger names them all.

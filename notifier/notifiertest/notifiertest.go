@@ -6,6 +6,7 @@ package notifiertest
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -50,7 +51,7 @@ type Peer struct {
 func Run(t *testing.T, open func(t *testing.T) *Peer) {
 	t.Helper()
 	for name, f := range map[string]func(*testing.T, *Peer){
-		"delivers": delivers, "renders every sample": renders, "renders digests": digests, "short form": shortForm, "faults": faults, "same id and bytes": sameBytes,
+		"delivers": delivers, "renders every sample": renders, "renders digests": digests, "short form": shortForm, "own text": ownText, "faults": faults, "same id and bytes": sameBytes,
 		"obeys its context": obeys, "keeps secrets": keepsSecrets,
 	} {
 		t.Run(name, func(t *testing.T) { f(t, open(t)) })
@@ -129,6 +130,37 @@ func shortForm(t *testing.T, p *Peer) {
 	}
 	if r := p.Channel.Send(t.Context(), d); r.Verdict != notifier.Delivered {
 		t.Errorf("got %+v", r)
+	}
+}
+
+// ownText sends what an operator's template wrote: all of it when it is short, as much as fits when it is long, and nobody is called by it.
+func ownText(t *testing.T, p *Peer) {
+	if p.Channel.RenderText == nil {
+		return // read by machines, or with templates of its own
+	}
+	a := Caller()
+	for name, text := range map[string]string{
+		"short": "first line\n\n\u2068@everyone <!channel> <@U1>\u2069", "long": strings.Repeat("\u2068👩\u200D👩\u200D👧 @all क्षि <!here>\u2069 word *b*\n", 2000),
+	} {
+		d := draft(&p.Channel, a)
+		d.Subject = "Corridor security: BLA claims attack"
+		if err := p.Channel.RenderText(notifier.NewView(a, nil), text, d); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		var v any
+		if err := json.Unmarshal(d.Body, &v); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		sound(t, name, v)
+		if p.Channel.Type != "ntfy" { // nobody can be called there
+			Calls(t, string(d.Body))
+		}
+		if name == "short" && !strings.Contains(string(d.Body), "first line") {
+			t.Errorf("the text is not there: %s", d.Body)
+		}
+		if r := p.Channel.Send(t.Context(), d); r.Verdict != notifier.Delivered || len(d.Body) > news.MaxDelivery {
+			t.Errorf("%s: %+v, %d bytes", name, r, len(d.Body))
+		}
 	}
 }
 

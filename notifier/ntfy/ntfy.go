@@ -84,7 +84,7 @@ func New(c Config, o Options) (notifier.Channel, error) {
 	if err != nil {
 		return fail(err)
 	}
-	return notifier.Channel{ID: o.ID, Type: "ntfy", Recipients: []string{""}, Concurrency: 1, Render: render, RenderDigest: digest, Short: short, Send: post.Send}, nil
+	return notifier.Channel{ID: o.ID, Type: "ntfy", Recipients: []string{""}, Concurrency: 1, Render: render, RenderText: own, RenderDigest: digest, Short: short, Send: post.Send}, nil
 }
 
 func judge(_ int, body []byte, r *notifier.Result) {
@@ -126,6 +126,16 @@ func render(a *news.Alert, d *news.Delivery) error {
 		line.Lines("why: ", v.Reasons(), 250, nil), line.Fit(v.Host, nil), d.ID,
 	}
 	m.Message = strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), "\n")
+	return fill(d, m)
+}
+
+// own shows the operator's text under the headline.
+func own(v *notifier.View, text string, d *news.Delivery) error {
+	m := message{Title: limit("title").Isolated(v.Title(), nil), Priority: priority(d.Severity), Tags: tags(d.Severity)}
+	if len(v.Link) <= maxLink {
+		m.Click = v.Link
+	}
+	m.Message = limit("message").Less(len(d.ID)+1).Fit(text, nil) + "\n" + d.ID
 	return fill(d, m)
 }
 

@@ -34,7 +34,7 @@ func New(c Config, o Options) (notifier.Channel, error) {
 	if err != nil {
 		return notifier.Channel{}, fmt.Errorf("channel %s: %w", o.ID, err)
 	}
-	return notifier.Channel{ID: o.ID, Type: "slack", Recipients: []string{""}, Concurrency: 1, Render: render, RenderDigest: digest, Short: short, Send: p.Send}, nil
+	return notifier.Channel{ID: o.ID, Type: "slack", Recipients: []string{""}, Concurrency: 1, Render: render, RenderText: own, RenderDigest: digest, Short: short, Send: p.Send}, nil
 }
 
 // message is the body of a post to an incoming webhook.
@@ -74,6 +74,14 @@ func render(a *news.Alert, d *news.Delivery) error {
 	if l := link(v.Link, v.Host); l != "" {
 		m.Blocks = append(m.Blocks, block{Type: "section", Text: &text{"mrkdwn", l}})
 	}
+	return m.fill(d)
+}
+
+// own shows the operator's text, as much as one section holds.
+func own(_ *notifier.View, s string, d *news.Delivery) error {
+	m := message{Text: fallback(d.Subject), Blocks: []block{{
+		Type: "section", ID: limit("block_id").Fit(d.ID, nil), Text: &text{"plain_text", limit("section").Fit(s, notifier.NoMentions)},
+	}}}
 	return m.fill(d)
 }
 

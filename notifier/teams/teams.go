@@ -35,7 +35,7 @@ func New(c Config, o Options) (notifier.Channel, error) {
 	if err != nil {
 		return notifier.Channel{}, fmt.Errorf("channel %s: %w", o.ID, err)
 	}
-	return notifier.Channel{ID: o.ID, Type: "teams", Recipients: []string{""}, Concurrency: 1, Render: render, RenderDigest: digest, Short: short, Send: p.Send}, nil
+	return notifier.Channel{ID: o.ID, Type: "teams", Recipients: []string{""}, Concurrency: 1, Render: render, RenderText: own, RenderDigest: digest, Short: short, Send: p.Send}, nil
 }
 
 // judge reads what the door of Teams says inside an answer of 200: "... Microsoft Teams endpoint returned HTTP error 429 ...".
@@ -136,6 +136,21 @@ func render(a *news.Alert, d *news.Delivery) error {
 	}
 	if v.Link != "" && len(v.Link) <= maxLink {
 		c.Actions = []action{{"Action.OpenUrl", text.Less(20).Fit(v.Host, notifier.NoMentions), v.Link}}
+	}
+	return fill(d, c)
+}
+
+// own shows the operator's text, a line below the other.
+func own(v *notifier.View, s string, d *news.Delivery) error {
+	c := newCard()
+	for line := range strings.SplitSeq(limit("news").Fit(s, notifier.NoMentions), "\n") {
+		if line != "" {
+			c.turn(notifier.Direction("", line), []run{{Type: "TextRun", Text: line}})
+		}
+	}
+	c.Body[0].ID = d.ID
+	if v.Link != "" && len(v.Link) <= maxLink {
+		c.Actions = []action{{"Action.OpenUrl", limit("text").Less(20).Fit(v.Host, notifier.NoMentions), v.Link}}
 	}
 	return fill(d, c)
 }

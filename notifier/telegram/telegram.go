@@ -100,7 +100,7 @@ func New(c Config, o Options) (notifier.Channel, error) {
 		return fail(err)
 	}
 	m := maker{chat: c.Chat.Value, thread: c.Thread, silent: c.Silent}
-	return notifier.Channel{ID: o.ID, Type: "telegram", Recipients: []string{""}, Concurrency: 1, Render: m.render, RenderDigest: m.digest, Short: m.short, Send: p.Send}, nil
+	return notifier.Channel{ID: o.ID, Type: "telegram", Recipients: []string{""}, Concurrency: 1, Render: m.render, RenderText: m.own, RenderDigest: m.digest, Short: m.short, Send: p.Send}, nil
 }
 
 // judge reads the message's id, how long to wait, and what kind of fault a 400 or 403 is.
@@ -235,6 +235,13 @@ func (m *message) paragraph(s string) {
 	if s != "" {
 		m.add(s + "\n\n")
 	}
+}
+
+// own shows the operator's text.
+func (k *maker) own(_ *notifier.View, text string, d *news.Delivery) error {
+	m := k.open(d.Severity)
+	m.add(limit("text").Less(len(d.ID)+1).Fit(text, notifier.NoMentions) + "\n")
+	return m.fill(d)
 }
 
 // digest names as many alerts as a message holds, the most severe first; the ledger names them all.
