@@ -135,8 +135,9 @@ func shortForm(t *testing.T, p *Peer) {
 
 // ownText sends what an operator's template wrote: all of it when it is short, as much as fits when it is long, and nobody is called by it.
 func ownText(t *testing.T, p *Peer) {
-	if p.Channel.RenderText == nil {
-		return // read by machines, or with templates of its own
+	if p.Channel.RenderText == nil { // read by machines, or with templates of its own
+		delivers(t, p)
+		return
 	}
 	a := Caller()
 	for name, text := range map[string]string{
