@@ -45,11 +45,11 @@ func (in *instance) canarySeen() time.Time {
 // canaryCondition says that canaries do not arrive.
 func (in *instance) canaryCondition(now time.Time) []condition {
 	limit, seen := in.cfg.Health.canaryLost(), in.canarySeen()
-	since := seen
-	if since.IsZero() {
-		since = in.began
+	if !in.roles.notifier {
+		limit += 2 * processEvery // it hears of them from another process
 	}
-	if in.cfg.Health.Canary == 0 || now.Sub(since) < limit {
+	since := later(seen, in.began)
+	if in.cfg.Health.Canary == 0 || now.Sub(later(since, in.awake)) < limit {
 		return nil
 	}
 	title := "Test items do not arrive: alerts may not reach people"

@@ -35,9 +35,13 @@ func (in *instance) watchHealth(ctx context.Context) error {
 		}
 		t, err = in.storedTroubles(ctx, s, key)
 	}
-	stored := ""
+	stored, looked := "", time.Now()
 	for pause(ctx, healthEvery) {
 		now := time.Now()
+		if now.Round(0).Sub(looked.Round(0)) > 3*healthEvery {
+			in.awake = now // this process or its machine stood still: nothing can have arrived
+		}
+		looked = now
 		conds := in.conditions(now, t)
 		in.remark(conds)
 		alerts := t.look(now, conds)

@@ -47,6 +47,8 @@ type processes struct {
 	mu  sync.Mutex
 	own string // key of this process
 	all map[string]*seenProcess
+
+	heardAt time.Time // when the rows were last read
 }
 
 func newProcesses() *processes {
@@ -195,6 +197,7 @@ func (p *processes) heard(key string, row process, rev uint64, now time.Time) {
 func (p *processes) forget(keys []string, now time.Time) (old []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.heardAt = now
 	for k, x := range p.all {
 		if !slices.Contains(keys, k) {
 			delete(p.all, k)
@@ -209,6 +212,9 @@ func (p *processes) forget(keys []string, now time.Time) (old []string) {
 func (p *processes) conditions(own roles, now time.Time) (out []condition) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if now.Round(0).Sub(p.heardAt.Round(0)) > processLost/2 {
+		return nil // this process itself stood still: it knows nothing of the others
+	}
 	alive := map[string]bool{}
 	for _, r := range strings.Split(own.String(), ",") {
 		alive[r] = true

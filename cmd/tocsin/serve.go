@@ -56,6 +56,7 @@ type instance struct {
 	others        *processes
 	dead          deadWatch
 	mismatchSince time.Time // of the ledger; only watchHealth uses it
+	awake         time.Time // since when this process runs without standing still; the same
 	remarks       atomic.Pointer[[]news.HealthRemark]
 	noticed       atomic.Pointer[[]condition] // the same with all that is known of it, for the status page
 

@@ -173,6 +173,10 @@ func TestLostRoleIsNamed(t *testing.T) {
 	row := process{Roles: []string{"matcher"}, Host: "h1", At: now}
 	p.heard("process.a", row, 1, now)
 	own := roles{fetcher: true}
+	if got := p.conditions(own, now.Add(time.Hour)); len(got) != 0 {
+		t.Errorf("a process that stood still for an hour misses others: %+v", got)
+	}
+	p.heardAt = now.Add(processLost)
 	if got := p.conditions(own, now.Add(processLost-time.Second)); len(got) != 0 {
 		t.Errorf("missed too early: %+v", got)
 	}
@@ -184,6 +188,7 @@ func TestLostRoleIsNamed(t *testing.T) {
 	if got := p.conditions(own, now.Add(processLost)); len(got) != 0 {
 		t.Errorf("another matcher is there: %+v", got)
 	}
+	p.heardAt = now.Add(10 * processLost)
 	if got := p.conditions(roles{matcher: true}, now.Add(10*processLost)); len(got) != 0 {
 		t.Errorf("this process is a matcher: %+v", got)
 	}
