@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -44,7 +45,7 @@ func openDemo(t *testing.T) *live {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := strings.Replace(string(b), `http: {listen: "`, `http: {page: {token_file: page.token}, listen: "`, 1)
+	text := regexp.MustCompile(`http: \{listen: "[^"]*"\}`).ReplaceAllString(string(b), `http: {page: {token_file: page.token}, listen: "127.0.0.1:0"}`)
 	w := openWithin(t, dir, text)
 	l := &live{w.instance, "http://" + w.addr}
 	waitFor(t, 90*time.Second, "alerts in eight languages", func() bool {

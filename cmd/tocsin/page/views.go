@@ -35,8 +35,8 @@ func further(r *http.Request, from int) string {
 }
 
 const (
-	storiesPerPage = 15
-	membersShown   = 8
+	storiesPerPage = 10
+	membersShown   = 5
 )
 
 // storiesView is the page of stories.
