@@ -105,6 +105,30 @@ func TestSubjectsAndHeaders(t *testing.T) {
 	})
 }
 
+func TestSpanGoesAsItIs(t *testing.T) {
+	t.Parallel()
+	b := bustest.Open(t)
+	const span = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+	ctx := bus.WithSpan(ctxOf(t), span)
+	for i, c := range []struct {
+		ctx  context.Context
+		want string
+	}{{ctx, span}, {bus.WithTrace(ctx, strings.Replace(span, "0af", "0bf", 1)), "00-0bf"}, {bus.NewTrace(ctx), "00-"}} {
+		if _, err := b.PublishItem(c.ctx, item(fmt.Sprint(i))); err != nil {
+			t.Fatal(err)
+		}
+		s, _ := b.JS().Stream(ctxOf(t), "ITEMS")
+		m, err := s.GetMsg(ctxOf(t), uint64(i+1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := m.Header.Get("traceparent")
+		if !strings.HasPrefix(got, c.want) || i > 0 && strings.Contains(got, "b7ad6b7169203331") || i == 2 && strings.Contains(got, "f7651916cd43dd8448eb211c80319c") {
+			t.Errorf("%d: traceparent %q, want %q", i, got, c.want)
+		}
+	}
+}
+
 func TestOwnTraceForEachMessageWithoutOne(t *testing.T) {
 	t.Parallel()
 	b := bustest.Open(t)

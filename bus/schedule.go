@@ -69,7 +69,7 @@ func (b *Bus) fetchSchedule(ctx context.Context, feedID string, at time.Time) *n
 	t := token(feedID)
 	m := schedule("fetch.schedule."+t, "fetch.due."+t, at)
 	m.Data = []byte(feedID)
-	b.stamp(context.WithValue(ctx, traceKey{}, ""), m)
+	b.stamp(NewTrace(ctx), m)
 	return m
 }
 

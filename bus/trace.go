@@ -9,7 +9,21 @@ import (
 
 const headerTrace = "traceparent" // W3C Trace Context, https://www.w3.org/TR/trace-context/
 
-type traceKey struct{}
+type (
+	traceKey struct{}
+	ownKey   struct{}
+)
+
+// WithSpan returns a context whose publishes carry this traceparent as it is: its parent id names a span that somebody records.
+func WithSpan(ctx context.Context, traceparent string) context.Context {
+	if !validTrace(traceparent) {
+		return ctx
+	}
+	return context.WithValue(WithTrace(ctx, traceparent), ownKey{}, traceparent)
+}
+
+// NewTrace returns a context whose publishes begin traces of their own.
+func NewTrace(ctx context.Context) context.Context { return context.WithValue(ctx, traceKey{}, "") }
 
 // WithTrace returns a context whose publishes carry this traceparent. Handlers get such a context already, with that of their message.
 func WithTrace(ctx context.Context, traceparent string) context.Context {
@@ -27,6 +41,9 @@ func Trace(ctx context.Context) string {
 
 // nextTrace is what a message published under ctx carries: the same trace with a new parent id, or a new trace.
 func nextTrace(ctx context.Context) string {
+	if own, _ := ctx.Value(ownKey{}).(string); own != "" && own == Trace(ctx) {
+		return own
+	}
 	trace, flags := randomHex(16), "01"
 	if p := strings.Split(Trace(ctx), "-"); len(p) == 4 {
 		trace, flags = p[1], p[3]

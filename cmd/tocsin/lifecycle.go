@@ -73,6 +73,9 @@ func (in *instance) stop(parent context.Context, wg *sync.WaitGroup, srv *http.S
 	if err := in.bus.Close(ctx); err != nil {
 		errs = append(errs, fmt.Errorf("close the bus: %w", err))
 	}
+	if err := in.trace.close(ctx); err != nil {
+		in.log.Warn("traces not exported", "err", err)
+	}
 	quick, cancelQuick := context.WithTimeout(ctx, 2*time.Second)
 	defer cancelQuick()
 	if err := srv.Shutdown(quick); err != nil {

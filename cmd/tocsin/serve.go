@@ -62,6 +62,7 @@ type instance struct {
 
 	feedCount atomic.Int64
 	clock     *clockWatch
+	trace     *tracing // nil unless the environment names an endpoint
 }
 
 // stage is one part of the pipeline: it blocks until its context ends and all its work is put down.
@@ -75,7 +76,9 @@ func (in *instance) pipeline() []stage {
 	s := []stage{{"reloader", in.reload.run}, {"clock watch", in.watchClock}}
 	if in.roles.fetcher {
 		s = append(s,
-			stage{"fetcher", func(ctx context.Context) error { return in.bus.ConsumeDue(ctx, in.cfg.Fetcher.Workers, in.fetch.Poll) }},
+			stage{"fetcher", func(ctx context.Context) error {
+				return in.bus.ConsumeDue(ctx, in.cfg.Fetcher.Workers, traced(in.trace, "poll feed", aboutFeed, in.fetch.Poll))
+			}},
 			stage{"reconciler", in.fetch.Run},
 			stage{"network watch", in.watchNetwork})
 		if in.cfg.Health.Canary > 0 {
@@ -84,7 +87,7 @@ func (in *instance) pipeline() []stage {
 	}
 	if in.roles.matcher {
 		s = append(s, stage{"matcher", func(ctx context.Context) error {
-			return in.bus.ConsumeItems(ctx, in.cfg.Matcher.Workers, func(ctx context.Context, it news.Item, _ bus.Meta) error { return in.match.Handle(ctx, it) })
+			return in.bus.ConsumeItems(ctx, in.cfg.Matcher.Workers, noMeta(traced(in.trace, "match item", aboutItem, in.match.Handle)))
 		}})
 		if in.clustered() {
 			s = append(s, stage{"watchlist follower", in.followWatchlists})
@@ -93,10 +96,10 @@ func (in *instance) pipeline() []stage {
 	if in.roles.notifier {
 		s = append(s,
 			stage{"notifier", func(ctx context.Context) error {
-				return in.bus.ConsumeMatches(ctx, 1, func(ctx context.Context, m news.Match, _ bus.Meta) error { return in.notify.HandleMatch(ctx, m) })
+				return in.bus.ConsumeMatches(ctx, 1, noMeta(traced(in.trace, "raise alert", aboutMatch, in.notify.HandleMatch)))
 			}},
 			stage{"router", func(ctx context.Context) error {
-				return in.bus.ConsumeAlerts(ctx, routerWorkers, func(ctx context.Context, a news.Alert, _ bus.Meta) error { return in.notify.HandleAlert(ctx, a) })
+				return in.bus.ConsumeAlerts(ctx, routerWorkers, noMeta(traced(in.trace, "route alert", aboutAlert, in.notify.HandleAlert)))
 			}})
 		s = append(s,
 			stage{"holds", in.notify.Run},
@@ -109,7 +112,7 @@ func (in *instance) pipeline() []stage {
 		}
 		for _, ch := range in.channels {
 			s = append(s, stage{"channel " + ch.ID, func(ctx context.Context) error {
-				return in.bus.ConsumeDeliveries(ctx, ch.ID, max(1, ch.Concurrency), func(ctx context.Context, d news.Delivery, _ bus.Meta) error { return in.notify.HandleDelivery(ctx, d) })
+				return in.bus.ConsumeDeliveries(ctx, ch.ID, max(1, ch.Concurrency), noMeta(traced(in.trace, "deliver", aboutDelivery, in.notify.HandleDelivery)))
 			}})
 		}
 	}
@@ -150,6 +153,9 @@ func open(ctx context.Context, cfg config, r roles, log *slog.Logger, out std) (
 			in.abandon()
 		}
 	}()
+	if in.trace, err = openTracing(ctx); err != nil {
+		return in, err
+	}
 	if in.bus, err = bus.Open(ctx, in.busOptions()); err != nil {
 		return in, fmt.Errorf("open the bus: %w", err)
 	}
@@ -245,7 +251,7 @@ func (in *instance) fetcherOptions(feeds []fetcher.Feed) fetcher.Options {
 		},
 		UserAgent: userAgent(in.cfg.Fetcher.Contact),
 		WebSub:    in.cfg.Fetcher.WebSub.room(&in.cfg),
-		Publish:   discardDup(in.bus.PublishItem),
+		Publish:   tracedItem(in.trace, discardDup(in.bus.PublishItem)),
 		LoadState: state.Get,
 		SaveState: func(ctx context.Context, id string, data []byte, rev uint64) error {
 			_, err := state.Put(ctx, id, data, rev)
@@ -277,6 +283,11 @@ func (in *instance) notifierOptions() notifier.Options {
 		Pause: in.bus.PauseChannel,
 		Log:   in.log.With("component", "notifier"), Registerer: in.reg,
 	}
+}
+
+// noMeta drops where a message was read from.
+func noMeta[T any](h func(context.Context, T) error) func(context.Context, T, bus.Meta) error {
+	return func(ctx context.Context, v T, _ bus.Meta) error { return h(ctx, v) }
 }
 
 // discardDup drops the word whether the server knew the message already: ids are deterministic, so both answers mean that it is stored.
