@@ -4,10 +4,10 @@ FUZZTIME ?= 5s
 BENCH    ?= .
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
-.PHONY: help build test pages race vet fmt lint fuzz bench peers e2e soak pictures image ci clean
+.PHONY: help build test pages dashboards check-dashboards race vet fmt lint fuzz bench peers e2e soak pictures image ci clean
 
 help:
-	@sed -n 's/^\([a-z0-9]*\):.*## /\1	/p' Makefile
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' Makefile
 
 build: ## the program, in dist/
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o dist/tocsin ./cmd/tocsin
@@ -49,6 +49,12 @@ soak: ## 100,000 deliveries, 30 kills, receivers that fail three times in ten: a
 
 pictures: ## the pictures in README.md; needs Chromium and fonts (Debian: chromium fonts-noto-core fonts-noto-cjk)
 	go run ./cmd/pictures
+
+dashboards: ## the Grafana dashboards, from their program
+	go run ./deploy/grafana/gen deploy/grafana/dashboards
+
+check-dashboards: ## every panel and rule against a real Prometheus (Debian: apt-get install prometheus), and provoked faults that must fire their alerts
+	go test ./cmd/tocsin -count=1 -v -run '$(DASHBOARD_TESTS)'
 
 image: ## the container image tocsin:dev
 	docker build -f deploy/Dockerfile --build-arg VERSION=$(VERSION) -t tocsin:dev .

@@ -197,6 +197,8 @@ func (b *Bus) pollOnce(ctx context.Context, counted map[string]uint64) {
 		for _, c := range in.consumers {
 			b.metrics.pending.WithLabelValues(c.Name).Set(float64(c.NumPending))
 			b.metrics.ackPending.WithLabelValues(c.Name).Set(float64(c.NumAckPending))
+			b.metrics.dropped.WithLabelValues(c.Name).Add(0) // so that the first loss is an increase
+			b.metrics.rescued.WithLabelValues(c.Name).Add(0)
 			if lost := overrun(in.stream, c, counted[c.Name]); lost > 0 {
 				counted[c.Name] = in.stream.State.FirstSeq - 1
 				b.metrics.dropped.WithLabelValues(c.Name).Add(float64(lost))

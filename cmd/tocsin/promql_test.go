@@ -104,7 +104,7 @@ func (q promQL) rawCounters() (raw, gauges []string) {
 func histogramNames() []string {
 	return []string{
 		"tocsin_publish_to_seen_seconds", "tocsin_seen_to_alert_seconds", "tocsin_alert_to_delivered_seconds",
-		"tocsin_seen_to_delivered_seconds", "tocsin_bus_publish_seconds",
+		"tocsin_seen_to_delivered_seconds", "tocsin_bus_publish_seconds", "tocsin_canary_seconds",
 	}
 }
 

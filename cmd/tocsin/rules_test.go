@@ -258,3 +258,17 @@ func TestPromtoolAgrees(t *testing.T) {
 		}
 	}
 }
+
+// readDocumented gives the metrics that deploy/prometheus/README.md explains.
+func readDocumented(t testing.TB) map[string]bool {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(deployDir, "prometheus/README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]bool{}
+	for _, n := range regexp.MustCompile("`(tocsin_[a-z_]+)").FindAllStringSubmatch(string(b), -1) {
+		out[n[1]] = true
+	}
+	return out
+}
