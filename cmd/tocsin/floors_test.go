@@ -66,6 +66,7 @@ func floors() []room {
 // testModules may be imported by tests of any room: comparison, scripts, and other people's implementations that ours are measured against.
 func testModules() []string {
 	return []string{
+		"go.opentelemetry.io/proto/otlp", "google.golang.org/protobuf/proto",
 		"github.com/google/go-cmp", "github.com/rogpeppe/go-internal/testscript", "github.com/prometheus/client_golang",
 		"github.com/coregx/ahocorasick", "github.com/clipperhouse/uax29/v2", "github.com/santhosh-tekuri/jsonschema/v6",
 		"github.com/standard-webhooks/standard-webhooks/libraries", "github.com/mmcdole/gofeed", "go.yaml.in/yaml/v3", "golang.org/x/net/websocket",

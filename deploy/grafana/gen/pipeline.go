@@ -39,7 +39,10 @@ func pipeline() dashboard {
 				ranged(`scrape_samples_scraped{}`, "served by {{instance}}"), ranged(`tocsin_series_limit{}`, "limit of {{instance}}")),
 			states("Writes synced", "Whether every server is known to sync each write to disk.", 8,
 				map[string][2]string{"0": {"not known", "yellow"}, "1": {"synced", "green"}}, ranged(`min by (instance) (tocsin_bus_sync_always{})`, "{{instance}}")),
-			series("Stories open", "Stories whose updates are recognised.", "short", 8, ranged(`max(tocsin_stories_open{})`, "open")),
+			series("Stories", "Stories whose updates are recognised, and alerts that may still change.", "short", 8,
+				ranged(`max(tocsin_stories_open{})`, "stories"), ranged(`max(tocsin_alerts_open{})`, "alerts")),
+			bars("Stories joined late or put away", "Stories that turned out to be one after both were told, and stories that were forgotten early to save memory.", "short", 8,
+				ranged(`sum(increase(tocsin_story_merges_late_total{}[$__rate_interval]))`, "joined late"), ranged(`sum(increase(tocsin_stories_evicted_total{}[$__rate_interval]))`, "put away")),
 		},
 	}
 }
