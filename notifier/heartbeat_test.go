@@ -105,3 +105,32 @@ func TestDaily(t *testing.T) {
 		}
 	}
 }
+
+// TestHeartbeatInsteadOfAnEmptyDigest: alone in its digest a heartbeat keeps its own form, beside news it goes with it, and a digest that asks for a
+// number of alerts does not hold it back. It sets the metric when it arrives.
+func TestHeartbeatInsteadOfAnEmptyDigest(t *testing.T) {
+	m, e := newModel(), &endpoint{}
+	n := m.start(t, config(t, `route: {channels: [desk], digest: {every: 1h, min: 5}}`), e.digesting("desk"))
+	beat := func(matches int) *news.Alert {
+		a := beatOf(&news.Heartbeat{From: m.now.Add(-24 * time.Hour), To: m.now, Matches: matches, Feeds: 1, Live: 1})
+		a.Schema, a.ID, a.Revision, a.Match.ID = news.Schema, news.AlertID(m.now.String(), "corridors"), 1, m.now.String()
+		return a
+	}
+	must(t, n.HandleAlert(t.Context(), *beat(0)))
+	m.wait(t, n, time.Hour)
+	if len(e.got) != 1 || e.got[0].Headers[headerBeats] != "corridors" || !strings.Contains(string(e.got[0].Body), "0 matches from 1 of 1 live feed") || e.got[0].Subject == "1 alerts" {
+		t.Fatalf("a digest without news: %+v", e.got)
+	}
+	if at := n.m.beats["corridors"]; at.IsZero() || m.now.Sub(at) > time.Hour {
+		t.Errorf("the metric says %s", at)
+	}
+	throughAlerts(t, m, n, match("i1"))
+	must(t, n.HandleAlert(t.Context(), *beat(1)))
+	m.wait(t, n, time.Hour)
+	if len(e.got) != 2 || e.got[1].Subject != "2 alerts" || e.got[1].Headers[headerBeats] != "corridors" {
+		t.Errorf("a digest with news: %+v", e.got)
+	}
+	if n.Missing() != 0 {
+		t.Errorf("%d missing from the ledger", n.Missing())
+	}
+}
