@@ -250,3 +250,22 @@ func readStories(t *testing.T, dir string) (rows []storyRow, contrasts [][2]stri
 	}
 	return rows, contrasts
 }
+
+func TestStoriesTellWhy(t *testing.T) {
+	in := `{"id":"a","lang":"en","source":"x","title":"Iran closes the Strait of Hormuz to tankers","published":"2026-11-01T06:00:00Z"}
+{"id":"b","lang":"en","source":"y","title":"Tehran shuts the Strait of Hormuz to tankers","published":"2026-11-01T07:00:00Z"}
+{"id":"c","lang":"en","source":"z","title":"Iran names a new envoy for talks in Oman","published":"2026-11-01T08:00:00Z"}
+`
+	var out, told bytes.Buffer
+	if code := execute(t.Context(), []string{"stories", "--why"}, std{in: strings.NewReader(in), out: &out, err: &told}); code != 0 {
+		t.Fatalf("ends with %d: %s", code, &told)
+	}
+	for _, want := range []string{"a Iran closes", "opens story a", "joins a: +", "same names and words (", "@hormuz", "opens story c", "start"} {
+		if !strings.Contains(told.String(), want) {
+			t.Errorf("why lacks %q:\n%s", want, &told)
+		}
+	}
+	if want := `{"id":"a","story":"a"}` + "\n" + `{"id":"b","story":"a"}` + "\n" + `{"id":"c","story":"c"}` + "\n"; out.String() != want {
+		t.Errorf("stories:\n%swant:\n%s", &out, want)
+	}
+}
