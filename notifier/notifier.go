@@ -207,6 +207,10 @@ func (n *Notifier) HandleMatch(ctx context.Context, m news.Match) error {
 	return n.storeWaiting(ctx)
 }
 
+// Follow takes in a record that another process stored, so that this one knows the stories as they are when it takes over. A record that is known
+// changes nothing, so that all of ALERTS may be handed in.
+func (n *Notifier) Follow(a news.Alert) { n.stories.restore(&a) }
+
 // storeWaiting stores the record that was decided last, if it is not stored yet. The caller holds the turn.
 func (n *Notifier) storeWaiting(ctx context.Context) error {
 	a := n.stories.waiting

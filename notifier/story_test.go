@@ -177,6 +177,22 @@ func TestAMatchMakesOneRecord(t *testing.T) {
 	}
 }
 
+// TestAProcessThatFollowsKnowsTheStories: it goes on where another process ended, without a start of its own.
+func TestAProcessThatFollowsKnowsTheStories(t *testing.T) {
+	m := newModel()
+	ch := (&endpoint{}).channel("desk")
+	one, two := m.start(t, config(t, oneRoute), ch), m.start(t, config(t, oneRoute), ch)
+	must(t, one.HandleMatch(t.Context(), match("i1", about("raid"))))
+	for range 2 {
+		two.Follow(m.alerts[0])
+	}
+	must(t, two.HandleMatch(t.Context(), match("i1", about("raid"))))
+	must(t, two.HandleMatch(t.Context(), match("i2", about("raid"))))
+	one.Follow(m.alerts[1])
+	must(t, one.HandleMatch(t.Context(), match("i3", about("raid"))))
+	sameRows(t, m, row{kind: news.KindFirst, revision: 1}, row{kind: news.KindFold, revision: 2}, row{kind: news.KindFold, revision: 3})
+}
+
 // TestRecordsAreStoredInOrder: a record that could not be stored is stored before the next match is decided, as it was decided.
 func TestRecordsAreStoredInOrder(t *testing.T) {
 	m := newModel()
