@@ -47,7 +47,7 @@ func openBeat(t testing.TB) *beat {
 	mux.HandleFunc("GET /gone", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "gone", http.StatusGone) })
 	mux.HandleFunc("GET /broken", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "broken", http.StatusInternalServerError) })
 	mux.HandleFunc("POST /busy", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "slower", http.StatusTooManyRequests) })
-	mux.HandleFunc("POST /refuse", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "never", http.StatusUnprocessableEntity) })
+	mux.HandleFunc("POST /refuse", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "never again", http.StatusGone) })
 	b.Server = httptest.NewServer(mux)
 	t.Cleanup(b.Close)
 	return b

@@ -20,8 +20,8 @@ import (
 	"tocsin/bus/bustest"
 )
 
-// hastyRules are the rules of the product with every `for` a sixtieth as long (1 s at least) and three ages shorter, so that a test can wait for
-// them. Everything else, expressions and windows, is as people use it.
+// hastyRules are the rules of the product with every `for` a sixtieth as long (1 s at least) and two ages shorter, so that a test can wait for
+// them; lag is allowed more. Everything else, expressions and windows, is as people use it.
 func hastyRules(t testing.TB) string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(deployDir, "prometheus/rules.yml"))
@@ -35,7 +35,11 @@ func hastyRules(t testing.TB) string {
 		}
 		return fmt.Sprintf("for: %ds", n)
 	})
-	for _, r := range [][2]string{{"_timestamp_seconds) > 900", "_timestamp_seconds) > 5"}, {"_timestamp_seconds) > 60", "_timestamp_seconds) > 6"}} {
+	for _, r := range [][2]string{
+		{"_timestamp_seconds) > 900", "_timestamp_seconds) > 5"},
+		{"_timestamp_seconds) > 60", "_timestamp_seconds) > 20"},
+		{`{consumer!~"channel-.*"}) > 20`, `{consumer!~"channel-.*"}) > 5000`}, // ten processes on a small machine do lag for ten seconds
+	} {
 		if strings.Count(text, r[0]) != 1 {
 			t.Fatalf("rules.yml holds %q %d times", r[0], strings.Count(text, r[0]))
 		}
@@ -117,7 +121,7 @@ func wellInstance(t *testing.T, b *beat) trouble {
 	return trouble{job: "tocsin-well", target: addr, begin: beginning(t, config, addr)}
 }
 
-// plantedFaults: a dead feed, a broken one, a late one, a gap, a channel that answers 429, one that refuses and makes dead letters, a silence.
+// plantedFaults: a dead feed, a broken one, a late one, a gap, a channel that answers 429, one that is gone and makes dead letters, a silence.
 func plantedFaults(t *testing.T, b *beat) trouble {
 	dir, addr := t.TempDir(), freeAddr(t)
 	return trouble{job: "tocsin-faults", target: addr, begin: beginning(t, faultyInstance(t, b, dir, addr), addr), want: []string{"FeedDead", "FeedFailing", "FeedLate", "CoverageGap", "CircuitOpen", "DeliveryFailing", "OutboxOld", "DeadLetters"}}
