@@ -18,9 +18,9 @@ import (
 // sets the consumers of the embedded server back after a crash, and rescue looks for such messages while the bus is open, on any server.
 
 // rewindBy is how many messages of a stream with limits are handed out again after a crash: several times what can be under way at once (the
-// router works on 256 alerts), because those that take longest lie far behind the newest. Every id is deterministic, so working through them again
+// router works on 96 alerts), because those that take longest lie far behind the newest. Every id is deterministic, so working through them again
 // changes nothing.
-const rewindBy = 1024
+const rewindBy = 256
 
 // resumeAll sets every consumer back after a crash. A start that fails on the way leaves the crash to the next one.
 func (b *Bus) resumeAll(ctx context.Context) (faults Faults) {

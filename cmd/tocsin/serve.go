@@ -28,7 +28,7 @@ const stopWithin = 25 * time.Second
 
 // routerWorkers are the alerts that are routed at the same time. Most of that time they wait for the disk, and what waits together is synced
 // together, so that many are faster than a few.
-const routerWorkers = 256
+const routerWorkers = 96
 
 // instance is one running Tocsin: the rooms and what joins them.
 type instance struct {
