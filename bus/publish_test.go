@@ -363,7 +363,8 @@ func TestOverrunIsCounted(t *testing.T) {
 	}
 	b.PollOnce(ctx)
 	want := fmt.Sprintf("# HELP tocsin_consumer_dropped_total Messages that a stream's limits removed before the consumer had finished with them.\n"+
-		"# TYPE tocsin_consumer_dropped_total counter\ntocsin_consumer_dropped_total{consumer=\"matcher\"} %d\n", s.FirstSequence-1)
+		"# TYPE tocsin_consumer_dropped_total counter\ntocsin_consumer_dropped_total{consumer=\"fetcher\"} 0\ntocsin_consumer_dropped_total{consumer=\"matcher\"} %d\n"+
+		"tocsin_consumer_dropped_total{consumer=\"notifier\"} 0\ntocsin_consumer_dropped_total{consumer=\"router\"} 0\n", s.FirstSequence-1)
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "tocsin_consumer_dropped_total"); err != nil {
 		t.Error(err)
 	}
