@@ -118,7 +118,7 @@ notifier: NOTIFIER
 func TestOperatorCommands(t *testing.T) {
 	t.Parallel()
 	d := openDesk(t)
-	p := startDesk(t, d, `{feedback: {url: "http://tocsin.example"}, route: {channels: [hook], routes: [{matchers: ['watchlist="tocsin"'], channels: [own]}]}}`)
+	p := startDesk(t, d, `{stories: none, feedback: {url: "http://tocsin.example"}, route: {channels: [hook], routes: [{matchers: ['watchlist="tocsin"'], channels: [own]}]}}`)
 	d.publish("Xylophone Front met on Monday")
 	waitFor(t, 30*time.Second, "the alert", func() bool { return len(d.got()) == 1 })
 	var e struct {
