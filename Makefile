@@ -54,7 +54,8 @@ dashboards: ## the Grafana dashboards, from their program
 	go run ./deploy/grafana/gen deploy/grafana/dashboards
 
 check-dashboards: ## every panel and rule against a real Prometheus (Debian: apt-get install prometheus), and provoked faults that must fire their alerts
-	go test ./cmd/tocsin -count=1 -v -run '$(DASHBOARD_TESTS)'
+	go vet -tags prometheus ./cmd/tocsin
+	go test -tags prometheus ./cmd/tocsin -count=1 -v -run '^TestProm(etheus|tool)'
 
 image: ## the container image tocsin:dev
 	docker build -f deploy/Dockerfile --build-arg VERSION=$(VERSION) -t tocsin:dev .

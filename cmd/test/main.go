@@ -3,7 +3,7 @@
 // when no test ran, and when a data test was left out although TOCSIN_DATA is set. Which tests exist is left to the packages.
 //
 //	go run ./cmd/test                        every package
-//	go run ./cmd/test -race -short ./bus     go test's flags race, short, run, skip, count, timeout and parallel (8 unless stated)
+//	go run ./cmd/test -race -short ./bus     go test's flags race, short, run, count, timeout and parallel (8 unless stated)
 package main
 
 import (
@@ -56,7 +56,6 @@ func parse(args []string) (opts, packages []string, err error) {
 	fs.Bool("race", false, "look for data races")
 	fs.Bool("short", false, "leave out what is heavy")
 	fs.String("run", "", "only tests whose name matches this `expression`")
-	fs.String("skip", "", "no tests whose name matches this `expression`")
 	fs.Int("count", 1, "run each test `n` times, without the cache")
 	fs.Duration("timeout", 0, "give up a package after this `time`")
 	fs.Int("parallel", 8, "tests of one package that may run at once: the long ones kill processes and wait for them, and use little of the machine")

@@ -71,15 +71,6 @@ func (b *beat) goodFeeds(n int) string {
 	return list
 }
 
-// faultyFeeds lists one outlet for each fault.
-func (b *beat) faultyFeeds() string {
-	list := ""
-	for _, name := range []string{"gap", "late", "gone", "broken"} {
-		list += fmt.Sprintf("  - {url: \"%s/%s\", outlet: %s, lang: ur, country: PK, interval: 1s, expect: 1h}\n", b.URL, name, name)
-	}
-	return list
-}
-
 // beatConfig writes the configuration of an instance that watches for the one name of the world.
 func beatConfig(t testing.TB, dir, addr, feeds, channels, notifier string) string {
 	t.Helper()

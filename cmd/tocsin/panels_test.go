@@ -1,8 +1,13 @@
+//go:build prometheus
+
 package main
 
 import (
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -125,4 +130,27 @@ func checkNames(t *testing.T, served map[string]bool, exprs map[string]string) {
 			t.Errorf("%s is in no panel and no rule, and deploy/prometheus/README.md says nothing of it", n)
 		}
 	}
+}
+
+// readDocumented gives the metrics that deploy/prometheus/README.md explains.
+func readDocumented(t testing.TB) map[string]bool {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(deployDir, "prometheus/README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]bool{}
+	for _, n := range regexp.MustCompile("`(tocsin_[a-z_]+)").FindAllStringSubmatch(string(b), -1) {
+		out[n[1]] = true
+	}
+	return out
+}
+
+// faultyFeeds lists one outlet for each fault.
+func (b *beat) faultyFeeds() string {
+	list := ""
+	for _, name := range []string{"gap", "late", "gone", "broken"} {
+		list += fmt.Sprintf("  - {url: \"%s/%s\", outlet: %s, lang: ur, country: PK, interval: 1s, expect: 1h}\n", b.URL, name, name)
+	}
+	return list
 }

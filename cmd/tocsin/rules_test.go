@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -222,53 +221,6 @@ func ruleMetrics(t *testing.T, rules []promRule) map[string][]string {
 		} else {
 			out[r.Alert] = append(out[r.Alert], names...)
 		}
-	}
-	return out
-}
-
-// promtool gives the path of promtool and whether it knows series of native histograms (3.0 and later).
-func promtool(t *testing.T) (path string, native bool) {
-	t.Helper()
-	path, err := exec.LookPath("promtool")
-	if err != nil {
-		t.Skip("data test left out: promtool is not installed (Debian: apt-get install prometheus)")
-	}
-	out, err := exec.Command(path, "--version").CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	return path, !bytes.Contains(out, []byte("version 2."))
-}
-
-// TestPromtoolAgrees runs the checks and tests of Prometheus' own tool.
-func TestPromtoolAgrees(t *testing.T) {
-	t.Parallel()
-	tool, native := promtool(t)
-	calls := [][]string{
-		{"check", "rules", "rules.yml"}, {"check", "config", "prometheus.yml"}, {"test", "rules", "tests/rules_test.yml"},
-	}
-	if native {
-		calls = append(calls, []string{"test", "rules", "tests/rules_native_test.yml"})
-	}
-	for _, args := range calls {
-		cmd := exec.Command(tool, args...)
-		cmd.Dir = filepath.Join(deployDir, "prometheus")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
-		}
-	}
-}
-
-// readDocumented gives the metrics that deploy/prometheus/README.md explains.
-func readDocumented(t testing.TB) map[string]bool {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join(deployDir, "prometheus/README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := map[string]bool{}
-	for _, n := range regexp.MustCompile("`(tocsin_[a-z_]+)").FindAllStringSubmatch(string(b), -1) {
-		out[n[1]] = true
 	}
 	return out
 }
