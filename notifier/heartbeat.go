@@ -70,7 +70,7 @@ func (c clock) read(h *news.Heartbeat) string {
 	if h.Newest.IsZero() {
 		return s + "."
 	}
-	return s + ", newest " + spell(h.To.Sub(h.Newest)) + " before."
+	return s + ", newest " + Spell(h.To.Sub(h.Newest)) + " before."
 }
 
 func (c clock) feeds(h *news.Heartbeat) string {
@@ -95,7 +95,7 @@ func (c clock) troubles(lines []string, word string, all []news.FeedTrouble) []s
 		parts[i] = nameOf(f.Outlet, f.Feed) + c.since(f.Since)
 		if why := oneLine(f.Reason); why != "" {
 			if f.Expected > 0 {
-				why += ", expected every " + spell(f.Expected)
+				why += ", expected every " + Spell(f.Expected)
 			}
 			parts[i] += " (" + why + ")"
 		}
@@ -174,8 +174,8 @@ func thousands(n int) string {
 	return s
 }
 
-// spell words a time for people.
-func spell(d time.Duration) string {
+// Spell words a time for people, in the largest unit of which there are at least two (seconds below a minute).
+func Spell(d time.Duration) string {
 	switch {
 	case d < time.Minute:
 		return fmt.Sprintf("%d s", int(max(d, 0).Seconds()))

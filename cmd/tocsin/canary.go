@@ -6,6 +6,7 @@ import (
 
 	"tocsin/matcher"
 	"tocsin/news"
+	"tocsin/notifier"
 )
 
 // canaryItem is the test item of one slot of time. Several fetchers make the same one, so that the bus keeps one of them.
@@ -53,9 +54,9 @@ func (in *instance) canaryCondition(now time.Time) []condition {
 		return nil
 	}
 	title := "Test items do not arrive: alerts may not reach people"
-	text := "The program sends a test item through its whole pipeline every " + in.cfg.Health.Canary.String() + ". The last one arrived " + spanOf(now.Sub(seen)) + " ago.\n"
+	text := "The program sends a test item through its whole pipeline every " + in.cfg.Health.Canary.String() + ". The last one arrived " + notifier.Spell(now.Sub(seen)) + " ago.\n"
 	if seen.IsZero() {
-		text = "The program sends a test item through its whole pipeline every " + in.cfg.Health.Canary.String() + ". None has arrived since the start " + spanOf(now.Sub(since)) + " ago.\n"
+		text = "The program sends a test item through its whole pipeline every " + in.cfg.Health.Canary.String() + ". None has arrived since the start " + notifier.Spell(now.Sub(since)) + " ago.\n"
 	}
 	return []condition{{
 		key: "canary", kind: troubleCanary, since: since, severity: news.SeverityCritical, title: title,
@@ -68,7 +69,7 @@ func (in *instance) whereStuck(now time.Time) string {
 	progress := in.bus.Progress()
 	for _, s := range stagesInOrder() {
 		if at, known := progress[s]; known && now.Sub(at) > in.cfg.Health.canaryLost() {
-			return "The first stage that stands still is the " + s + ", since " + spanOf(now.Sub(at)) + ".\n"
+			return "The first stage that stands still is the " + s + ", since " + notifier.Spell(now.Sub(at)) + ".\n"
 		}
 	}
 	return ""

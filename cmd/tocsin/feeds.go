@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tocsin/cmd/tocsin/page"
 	"tocsin/fetcher"
 )
 
@@ -107,7 +108,7 @@ func ago(t time.Time) string {
 	if t.IsZero() {
 		return "never"
 	}
-	return roughly(time.Since(t)) + " ago"
+	return page.Span(time.Since(t)) + " ago"
 }
 
 func ahead(t time.Time) string {
@@ -117,20 +118,8 @@ func ahead(t time.Time) string {
 	case d <= 0:
 		return "due"
 	default:
-		return "in " + roughly(d)
+		return "in " + page.Span(d)
 	}
-}
-
-func roughly(d time.Duration) string {
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%d s", int(d.Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%d min", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h", int(d.Hours()))
-	}
-	return fmt.Sprintf("%d d", int(d.Hours()/24))
 }
 
 func feedsExportCommand(s std) *cobra.Command {

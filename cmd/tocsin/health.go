@@ -15,6 +15,7 @@ import (
 	"tocsin/bus"
 	"tocsin/fetcher"
 	"tocsin/news"
+	"tocsin/notifier"
 )
 
 const (
@@ -184,7 +185,7 @@ func stampOrNever(t time.Time) string {
 func shortReason(f *fetcher.FeedStatus) string {
 	switch {
 	case f.Failures == 0 && f.Reason == "":
-		return "no items, expected every " + spanOf(f.Expected)
+		return "no items, expected every " + notifier.Spell(f.Expected)
 	case f.LastStatus >= 400:
 		return strconv.Itoa(f.LastStatus)
 	case f.Reason != "":
@@ -215,7 +216,7 @@ func gapWords(g fetcher.Gap) string {
 	case fetcher.GapCut:
 		return "its document ended too early"
 	case fetcher.GapAsleep:
-		return "it was not polled for " + spanOf(g.To.Sub(g.From)) + ": the program or its machine stood still"
+		return "it was not polled for " + notifier.Spell(g.To.Sub(g.From)) + ": the program or its machine stood still"
 	}
 	return g.Kind
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tocsin/news"
+	"tocsin/notifier"
 )
 
 // Kinds of trouble: the closed list of the label trouble.
@@ -172,7 +173,7 @@ func (t *troubles) ended(now time.Time, current map[string]*condition) (out []ne
 		}
 		t.over(e, e.Revision+1, now)
 		if e.Over != "" {
-			out = append(out, e.alert(e.Revision+1, news.SeverityInfo, e.Over, "It began "+stamp(e.Since)+" and lasted "+spanOf(now.Sub(e.Since))+".", now))
+			out = append(out, e.alert(e.Revision+1, news.SeverityInfo, e.Over, "It began "+stamp(e.Since)+" and lasted "+notifier.Spell(now.Sub(e.Since))+".", now))
 		}
 	}
 	return out
@@ -299,7 +300,7 @@ func (t *troubles) foldText(f *fold, members []*condition) (title, text string, 
 
 // foldOver ends a crowd when most of it is over. What is left goes on alone, named in the last word of the crowd.
 func (t *troubles) foldOver(f *fold, e *episode, left []*condition, now time.Time) []news.Alert {
-	text := "It began " + stamp(f.Since) + " and lasted " + spanOf(now.Sub(f.Since)) + ".\n"
+	text := "It began " + stamp(f.Since) + " and lasted " + notifier.Spell(now.Sub(f.Since)) + ".\n"
 	for _, c := range left {
 		t.Episodes[c.key] = t.newEpisode(c, now)
 		text += "Still: " + c.name + ": " + c.short + "\n"
@@ -319,16 +320,3 @@ func (e *episode) alert(revision int, severity news.Severity, title, text string
 }
 
 func stamp(t time.Time) string { return t.UTC().Format("2 Jan 15:04") + " UTC" }
-
-// spanOf words a time for people.
-func spanOf(d time.Duration) string {
-	switch {
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%d s", int(max(d, 0).Seconds()))
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%d min", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h", int(d.Hours()))
-	}
-	return fmt.Sprintf("%d days", int(d/(24*time.Hour)))
-}

@@ -122,33 +122,35 @@ func ordinals(p *profile) string {
 
 // meansOf tells by what harm was done: what goes off, what is shot, what nature does.
 func meansOf(p *profile) []string {
-	var out []string
-	for i := range p.entries {
-		e := &p.entries[i]
-		if !p.core(e) {
-			continue
-		}
-		switch e.key {
+	return p.among(func(key string) string {
+		switch key {
 		case "=bomb", "=mine":
-			out = append(out, "explosion")
+			return "explosion"
 		case "=shoot", "=quake", "=flood", "=storm", "=crash", "=avalanche":
-			out = append(out, e.key[1:])
+			return key[1:]
 		}
-	}
-	return out
+		return ""
+	})
 }
 
 // peopleOf tells whom it befell, as far as their trade or age is told.
 func peopleOf(p *profile) []string {
-	var out []string
-	for i := range p.entries {
-		e := &p.entries[i]
-		if !p.core(e) {
-			continue
-		}
-		switch e.key {
+	return p.among(func(key string) string {
+		switch key {
 		case "=general", "=police", "=soldier", "=child", "=woman", "=pilot", "=crew", "=climber", "=civilian":
-			out = append(out, e.key[1:])
+			return key[1:]
+		}
+		return ""
+	})
+}
+
+// among gives what name makes of the keys of the core, "" apart.
+func (p *profile) among(name func(key string) string) (out []string) {
+	for i := range p.entries {
+		if e := &p.entries[i]; p.core(e) {
+			if n := name(e.key); n != "" {
+				out = append(out, n)
+			}
 		}
 	}
 	return out

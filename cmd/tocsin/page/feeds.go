@@ -162,7 +162,7 @@ func (v *feedView) Took(n fetcher.PollNote) string {
 	if n.Took < 10*time.Second {
 		return fmt.Sprintf("%d ms", n.Took.Milliseconds())
 	}
-	return span(n.Took)
+	return Span(n.Took)
 }
 
 // GapText words a gap.

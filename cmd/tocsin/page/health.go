@@ -70,7 +70,7 @@ func (p *Page) health() strip {
 		add("bad", "/system", "the bus does not answer")
 	}
 	if age := now.Sub(s.Canary); p.o.Health == nil && !s.Canary.IsZero() && age > canaryLate && !s.Starting {
-		add("bad", "/system", "the test item of the last %s did not come through: alerts may be late", span(age))
+		add("bad", "/system", "the test item of the last %s did not come through: alerts may be late", Span(age))
 	}
 	p.feedHealth(&s, add)
 	for _, l := range p.o.Lists() {

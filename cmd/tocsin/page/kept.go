@@ -45,14 +45,7 @@ func (k *kept[T]) get(ctx context.Context) (v T, at time.Time, err error) {
 	if wait == nil {
 		return v, at, err
 	}
-	select {
-	case <-wait:
-	case <-ctx.Done():
-		return v, at, ctx.Err()
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.v, k.at, k.err
+	return k.awaited(ctx, wait, v, at)
 }
 
 // fresh looks anew and waits for it.
@@ -63,6 +56,11 @@ func (k *kept[T]) fresh(ctx context.Context) (v T, at time.Time, err error) {
 	}
 	wait := k.busy
 	k.mu.Unlock()
+	return k.awaited(ctx, wait, v, at)
+}
+
+// awaited is what the look that wait ends has found; v and at when ctx ends first.
+func (k *kept[T]) awaited(ctx context.Context, wait <-chan struct{}, v T, at time.Time) (T, time.Time, error) {
 	select {
 	case <-wait:
 	case <-ctx.Done():

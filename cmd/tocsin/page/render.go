@@ -28,7 +28,7 @@ type shells map[string]*template.Template
 
 func readShells(p *Page) (shells, error) {
 	funcs := template.FuncMap{
-		"when": p.when, "until": p.until, "span": span, "utc": utc, "num": num, "mb": mb, "lang": language, "asset": p.assets.path, "link": link, "href": href, "list": list,
+		"when": p.when, "until": p.until, "span": Span, "utc": utc, "num": num, "mb": mb, "lang": language, "asset": p.assets.path, "link": link, "href": href, "list": list,
 		"title": title, "fresh": fresh,
 	}
 	base, err := template.New("").Funcs(funcs).ParseFS(files, "files/frame.html", "files/parts.html")
@@ -112,7 +112,7 @@ func (p *Page) when(t time.Time) template.HTML {
 	if t.IsZero() {
 		return "never"
 	}
-	return moment(t, span(p.o.Now().Sub(t))+" ago", "ago")
+	return moment(t, Span(p.o.Now().Sub(t))+" ago", "ago")
 }
 
 // until writes a time to come.
@@ -124,7 +124,7 @@ func (p *Page) until(t time.Time) template.HTML {
 	if d <= 0 {
 		return moment(t, "now", "in")
 	}
-	return moment(t, "in "+span(d), "in")
+	return moment(t, "in "+Span(d), "in")
 }
 
 func moment(t time.Time, text, kind string) template.HTML {
@@ -139,8 +139,8 @@ func utc(t time.Time) string {
 	return t.UTC().Format("2 Jan 2006 15:04:05") + " UTC"
 }
 
-// span words a duration.
-func span(d time.Duration) string {
+// Span words a duration in little room, for tables: whole units of the largest that fits.
+func Span(d time.Duration) string {
 	switch d = max(d, 0); {
 	case d < time.Minute:
 		return fmt.Sprintf("%d s", int(d.Seconds()))
