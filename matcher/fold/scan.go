@@ -80,7 +80,7 @@ func (s *scanner) pairs() {
 		if len(dst) == cap(dst) {
 			dst = slices.Grow(dst, more)
 		}
-		dst = append(dst, Token{})
+		dst = dst[:len(dst)+1] // its old content is overwritten whole
 		to := &dst[len(dst)-1]
 		to.Hash, to.Place = last(h, lo, hi, n), placed(i, end, gap)|wideBit
 		i = end + skip
@@ -98,7 +98,7 @@ func (t *tables) eight(b []byte) (lo, hi uint64, n int) {
 	n = bits.TrailingZeros32(^are)
 	lo = uint64(e0&0xFFFF) | uint64(e1&0xFFFF)<<16 | uint64(e2&0xFFFF)<<32 | uint64(e3)<<48
 	hi = uint64(e4&0xFFFF) | uint64(e5&0xFFFF)<<16 | uint64(e6&0xFFFF)<<32 | uint64(e7)<<48
-	return lo & t.letters[n&15], hi & t.letters[max(n-4, 0)], n
+	return lo & t.letters[n&15], hi & t.tails[n&15], n
 }
 
 // behind looks at what is not ASCII at i, behind a word: the gap of a separator and its length, nothing for a character, or beyond when the word

@@ -38,7 +38,8 @@ type tables struct {
 	gaps    [256]Gap        // of an ASCII separator, 0 for letters and digits, closer for the rest
 	low     [16]uint64      // the bytes of a word of so many among the first eight
 	high    [16]uint64      // and among the next eight
-	letters [16]uint64      // the 16-bit units of a word of so many among four
+	letters [16]uint64      // the 16-bit units of a word of so many among the first four
+	tails   [16]uint64      // and among the next four
 	runes   [0x10000]uint32 // do<<16 | folded rune
 	pairs   [0x10000]uint32 // by two bytes of text, for letters that are written in two and fold to such: isLetter | folded rune
 	multi   map[rune]string // folded form of what folds to several runes
@@ -74,6 +75,7 @@ func newTables() *tables {
 	}
 	for n := range t.letters {
 		t.letters[n] = 1<<uint(16*min(n, 4)) - 1
+		t.tails[n] = 1<<uint(16*min(max(n-4, 0), 4)) - 1
 	}
 	for n := range t.low {
 		t.low[n] = 1<<uint(8*min(n, 8)) - 1

@@ -88,6 +88,7 @@ func (s *Web) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 		case <-s.stop:
 		}
+		panic(http.ErrAbortHandler) // returning would answer 200, which a caller that is just giving up may still read
 	case Nobody:
 		http.Error(w, "gone "+said, http.StatusGone)
 	case Content:

@@ -92,6 +92,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		case <-q.Context().Done():
 		case <-r.stop:
 		}
+		panic(http.ErrAbortHandler) // returning would answer 200, which a caller that is just giving up may still read
 	case notifiertest.Nobody:
 		http.Error(w, "gone "+key1, http.StatusGone)
 	case notifiertest.Content:
