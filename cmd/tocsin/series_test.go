@@ -14,6 +14,9 @@ import (
 // TestSeriesStayInTheirBudget opens a whole instance with 1,000 feeds, 500 entities, 100 rules and 6 channels: its formula allows less than 25,000
 // series, it shows no more than the formula says, and the linter of Prometheus finds no fault in any of them.
 func TestSeriesStayInTheirBudget(t *testing.T) {
+	if testing.Short() {
+		t.Skip("arms a thousand feeds, each synced to disk")
+	}
 	const feeds, entities, rules, channels = 1000, 500, 100, 6
 	dir := t.TempDir()
 	list, feedList, chans := "", "feeds:\n", ""
