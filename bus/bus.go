@@ -25,8 +25,10 @@ type Options struct {
 	URL        string // of an external server, or several separated by commas; "" runs the server inside the program
 	NKeyFile   string // external: file with the seed of the user's nkey; "" for none
 	CAFile     string // external: certificates that the server's must descend from; "" for those of the system
+	CertFile   string // external: certificate that this process shows to the server; "" for none. KeyFile must follow
+	KeyFile    string // external: private key of CertFile
 	SystemNKey string // external: like NKeyFile, for a user of the system account, who may ask each server whether it syncs; "" if there is none
-	Role       string // external: which rights this process needs: fetcher, matcher or notifier; "" for all of them
+	Role       string // external: which rights this process needs: fetcher, matcher, notifier or status; "" for those of all three
 
 	Dir         string // embedded: data directory, made if need be
 	Listen      string // embedded: "127.0.0.1:4222" opens a port for programs on this machine; "" opens none
@@ -68,6 +70,8 @@ type Bus struct {
 	link    link
 	js      jetstream.JetStream
 	sync    syncState
+	done    []string // what setup made or changed
+	unseen  []string // streams that this key may not read; they concern other roles
 	timing  timing
 
 	run     context.Context // ends when Close begins: consumers, readers and watchers stop
@@ -202,8 +206,8 @@ func (o Options) check() error {
 	if o.MaxStore < 1<<20 {
 		faults.add("bus.max_store", fmt.Sprintf("%d bytes are too few", o.MaxStore), "give it at least 1 MB; 10 GB is the default")
 	}
-	if _, ok := rights[o.Role]; !ok {
-		faults.add("bus.role", fmt.Sprintf("%q is no role", o.Role), "use fetcher, matcher or notifier, or leave it empty")
+	if !knownRole(o.Role) {
+		faults.add("bus.role", fmt.Sprintf("%q is no role", o.Role), "use fetcher, matcher, notifier or status, or leave it empty")
 	}
 	return faults.err()
 }

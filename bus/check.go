@@ -7,36 +7,11 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
-
-// roleStreams are the streams that each role has to do with; it may not even see the others. The empty role has to do with all.
-var roleStreams = map[string][]string{
-	"fetcher":  {streamFetch, streamItems, "KV_feedstate", "KV_health"},
-	"matcher":  {streamItems, streamMatches, streamDead, "KV_watchlists", "KV_health"},
-	"notifier": {streamItems, streamMatches, streamAlerts, streamOutbox, streamLedger, streamDead, "KV_sent", "KV_silences", "KV_feedstate", "KV_watchlists", "KV_health"},
-}
-
-// concerns tells whether this process has to do with the stream.
-func (b *Bus) concerns(stream string) bool {
-	return b.opts.Role == "" || slices.Contains(roleStreams[b.opts.Role], stream)
-}
-
-// rights are the subjects that each role publishes to. The empty role has all of them. Every role may raise alerts about the program itself.
-var rights = map[string][]string{
-	"fetcher":  {"items.probe.probe", "fetch.schedule.probe", "$KV.feedstate.probe", "alerts.probe.tocsin", "$KV.health.probe"},
-	"matcher":  {"matches.probe", "dead.matcher.probe", "alerts.probe.tocsin", "$KV.health.probe"},
-	"notifier": {"alerts.probe.probe", "outbox.due.probe.probe", "outbox.retry.probe.probe", "ledger.probe.probe", "dead.notifier.probe", "$KV.sent.probe", "$KV.silences.probe", "$KV.health.probe"},
-	"": {
-		"items.probe.probe", "fetch.schedule.probe", "$KV.feedstate.probe", "matches.probe", "dead.matcher.probe", "alerts.probe.probe",
-		"outbox.due.probe.probe", "outbox.retry.probe.probe", "ledger.probe.probe", "dead.notifier.probe", "$KV.sent.probe", "$KV.silences.probe", "$KV.watchlists.probe", "$KV.health.probe",
-	},
-}
 
 // checkServer looks at version, JetStream and replicas. layout.replicas stays 0 when there is no use in looking further.
 func (b *Bus) checkServer(ctx context.Context) (faults Faults) {
@@ -81,7 +56,7 @@ func (b *Bus) checkServer(ctx context.Context) (faults Faults) {
 
 // compare finds what on the server differs from the table. It changes nothing.
 func (b *Bus) compare(ctx context.Context) (faults Faults) {
-	const next = "run once with bus.setup: true and a key that may change streams"
+	const next = "run `tocsin nats setup` with a key that may change streams"
 	missing := map[string]bool{}
 	asked := 0
 	for _, want := range b.layout.streams() {
@@ -128,19 +103,6 @@ func (b *Bus) compareConsumer(ctx context.Context, spec consumerSpec, next strin
 	return faults
 }
 
-// roleReads tells whether this process reads from the consumer. Others need not even be visible to it.
-func (b *Bus) roleReads(c consumerSpec) bool {
-	switch b.opts.Role {
-	case "fetcher":
-		return c.stage == StageFetcher
-	case "matcher":
-		return c.stage == StageMatcher
-	case "notifier":
-		return c.stage != StageFetcher && c.stage != StageMatcher
-	}
-	return true
-}
-
 func lookupFact(err error) string {
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrConsumerNotFound):
@@ -155,30 +117,6 @@ func withBudget[T any](ctx context.Context, f func(context.Context) (T, error)) 
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	return f(ctx)
-}
-
-// checkRights tries every publish of the role in a form that the server must refuse to store. A missing right would otherwise show hours
-// later, as a timeout: the server answers a refused publish with nothing.
-func (b *Bus) checkRights(ctx context.Context) (faults Faults) {
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	for _, subject := range rights[b.opts.Role] {
-		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-			defer cancel()
-			m := nats.NewMsg(subject)
-			m.Header.Set(jetstream.ExpectedLastSeqHeader, "9007199254740993")
-			_, err := b.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
-			if apiCode(err) != 0 || errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) {
-				return // the server read it; a missing stream is told elsewhere
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			faults.add("subject "+strings.ReplaceAll(subject, "probe", "*"), "this key may not publish to it", "grant the right to the role's user on every server")
-		})
-	}
-	wg.Wait()
-	return faults
 }
 
 // differences lists where got is not want, field by field under the names of the server's API. Placement, description, metadata and a pause

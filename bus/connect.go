@@ -75,7 +75,7 @@ func (b *Bus) options() []nats.Option {
 		name += "-" + b.opts.Role
 	}
 	return []nats.Option{
-		nats.Name(name), nats.CustomInboxPrefix("_INBOX_" + strings.TrimPrefix(name, "tocsin-")), nats.Timeout(dialTimeout), nats.MaxReconnects(-1),
+		nats.Name(name), nats.CustomInboxPrefix(inboxOf(b.opts.Role)), nats.Timeout(dialTimeout), nats.MaxReconnects(-1),
 		// What is not sent yet fails at once and is tried again by us: nothing is sent after a publish has returned its error.
 		nats.ReconnectBufSize(-1),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
@@ -111,7 +111,7 @@ func (b *Bus) connectEmbedded() error {
 func (b *Bus) connectExternal(ctx context.Context) error {
 	place := redactURL(b.opts.URL)
 	opts := append(b.options(), nats.ReconnectWait(time.Second), nats.ReconnectJitter(500*time.Millisecond, time.Second))
-	extra, faults := credentials(b.opts.NKeyFile, b.opts.CAFile)
+	extra, faults := credentials(b.opts, b.opts.NKeyFile)
 	if err := faults.err(); err != nil {
 		return err
 	}
@@ -151,22 +151,26 @@ func connectNext(err error) string {
 	case errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrNkeysNotSupported) || strings.Contains(err.Error(), "nkey"):
 		return "check bus.nkey_file and the user of that key in the server's configuration"
 	case strings.Contains(err.Error(), "x509") || strings.Contains(err.Error(), "tls"):
-		return "check bus.ca_file and the certificate of the server"
+		return "check bus.ca_file, bus.cert_file and bus.key_file, and the certificate of the server"
 	}
 	return "start nats-server there or correct bus.url; without bus.url the server runs inside Tocsin"
 }
 
-func credentials(nkeyFile, caFile string) (opts []nats.Option, faults Faults) {
+// credentials are what a connection shows and trusts. The nkey is that of the role, or that of the system account.
+func credentials(o Options, nkeyFile string) (opts []nats.Option, faults Faults) {
 	if nkeyFile != "" {
-		o, err := nats.NkeyOptionFromSeed(nkeyFile)
+		k, err := nats.NkeyOptionFromSeed(nkeyFile)
 		if err != nil {
 			faults.add(nkeyFile, "the nkey cannot be read: "+cause(err), "let bus.nkey_file name a file with the seed of a user key (it begins with SU)")
 		} else {
-			opts = append(opts, o)
+			opts = append(opts, k)
 		}
 	}
-	if caFile != "" {
-		opts = append(opts, nats.RootCAs(caFile))
+	if o.CAFile != "" {
+		opts = append(opts, nats.RootCAs(o.CAFile))
+	}
+	if o.CertFile != "" || o.KeyFile != "" {
+		opts = append(opts, nats.ClientCert(o.CertFile, o.KeyFile))
 	}
 	return opts, faults
 }

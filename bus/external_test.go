@@ -3,13 +3,9 @@ package bus_test
 import (
 	"bufio"
 	"context"
-	"crypto/ed25519"
-	"encoding/base32"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -21,7 +17,6 @@ import (
 
 	"tocsin/bus"
 	"tocsin/bus/bustest"
-	"tocsin/news"
 )
 
 // refused opens a bus that must be refused, and gives the error after checking what every refusal owes to people.
@@ -149,7 +144,7 @@ func TestWithoutSetupEveryDifferenceIsTold(t *testing.T) {
 	t.Parallel()
 	srv := bustest.Server(t)
 	text := refused(t, at(srv.ClientURL()), channels("mail"))
-	contains(t, text, srv.ClientURL()+": none of the streams exists", "bus.setup: true")
+	contains(t, text, srv.ClientURL()+": none of the streams exists", "tocsin nats setup")
 
 	b, err := bustest.TryOpen(t, at(srv.ClientURL()), channels("mail"), func(o *bus.Options) { o.Setup = true })
 	if err != nil {
@@ -251,90 +246,15 @@ func TestLoopbackListener(t *testing.T) {
 	}
 }
 
-// keyed is a server with a product account, a system account, and a user of each by nkey.
-type keyed struct {
-	*server.Server
-	product, system string // files with the seeds
-}
-
-// userKey makes an nkey of a user: base32 of a prefix, the Ed25519 key and a CRC-16.
-func userKey(t *testing.T) (seed, public string) {
-	t.Helper()
-	const seedPrefix, userPrefix = 18 << 3, 20 << 3
-	encode := func(b []byte) string {
-		crc := uint16(0) // CRC-16/XMODEM
-		for _, c := range b {
-			crc ^= uint16(c) << 8
-			for range 8 {
-				if crc&0x8000 != 0 {
-					crc = crc<<1 ^ 0x1021
-				} else {
-					crc <<= 1
-				}
-			}
-		}
-		return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(binary.LittleEndian.AppendUint16(b, crc))
-	}
-	pub, priv, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return encode(append([]byte{seedPrefix | userPrefix>>5, userPrefix & 31 << 3}, priv.Seed()...)), encode(append([]byte{userPrefix}, pub...))
-}
-
-func keyedServer(t *testing.T, syncAlways bool, rights *server.Permissions) keyed {
-	t.Helper()
-	newKey := func(name string) (file, public string) {
-		seed, public := userKey(t)
-		file = filepath.Join(t.TempDir(), name)
-		if err := os.WriteFile(file, []byte(seed), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return file, public
-	}
-	product, productKey := newKey("product.nk")
-	system, systemKey := newKey("system.nk")
-	admin, adminKey := newKey("admin.nk")
-	acc, sys := server.NewAccount("TOCSIN"), server.NewAccount("SYS")
-	srv := bustest.Server(t, func(o *server.Options) {
-		o.Accounts, o.SystemAccount = []*server.Account{acc, sys}, "SYS"
-		o.Nkeys = []*server.NkeyUser{
-			{Nkey: productKey, Account: acc, Permissions: rights},
-			{Nkey: adminKey, Account: acc},
-			{Nkey: systemKey, Account: sys},
-		}
-		o.SyncAlways = syncAlways
-	})
-	got, err := srv.LookupAccount("TOCSIN")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := got.EnableJetStream(nil, nil); err != nil {
-		t.Fatal(err)
-	}
-	if rights != nil {
-		b, err := bustest.TryOpen(t, at(srv.ClientURL()), func(o *bus.Options) { o.NKeyFile, o.Setup = admin, true })
-		if err != nil {
-			t.Fatal(err)
-		}
-		closeBus(t, b)
-	}
-	return keyed{srv, product, system}
-}
-
-func (k keyed) options(o *bus.Options) {
-	o.URL, o.NKeyFile, o.SystemNKey = k.ClientURL(), k.product, k.system
-}
-
 func TestServerThatDoesNotSyncIsRefused(t *testing.T) {
 	t.Parallel()
-	k := keyedServer(t, false, nil)
+	k := bustest.Keyed(t, nil, func(o *server.Options) { o.SyncAlways = false })
 	for _, setup := range []bool{false, true} {
-		text := refused(t, k.options, func(o *bus.Options) { o.Setup = setup })
+		text := refused(t, k.As(bus.UserAdmin), func(o *bus.Options) { o.Setup = setup })
 		contains(t, text, "server external", "acknowledges messages that are not on disk", "sync_interval: always")
 	}
 	// Nothing was made on the server that was refused.
-	b, err := bustest.TryOpen(t, k.options, func(o *bus.Options) { o.SystemNKey, o.Setup = "", true })
+	b, err := bustest.TryOpen(t, k.As(bus.UserAdmin), func(o *bus.Options) { o.SystemNKey, o.Setup = "", true })
 	if err != nil {
 		t.Fatalf("who cannot ask is warned only: %v", err)
 	}
@@ -346,10 +266,10 @@ func TestServerThatDoesNotSyncIsRefused(t *testing.T) {
 
 func TestServerThatSyncsIsKnownToDoSo(t *testing.T) {
 	t.Parallel()
-	k := keyedServer(t, true, nil)
+	k := bustest.Keyed(t, nil)
 	for _, ask := range []bool{true, false} {
 		reg := prometheus.NewRegistry()
-		b, err := bustest.TryOpen(t, k.options, func(o *bus.Options) {
+		b, err := bustest.TryOpen(t, k.As(bus.UserAdmin), func(o *bus.Options) {
 			o.Setup, o.Registerer = true, reg
 			if !ask {
 				o.SystemNKey = ""
@@ -377,64 +297,9 @@ func TestServerThatSyncsIsKnownToDoSo(t *testing.T) {
 
 func TestKeysThatDoNotWork(t *testing.T) {
 	t.Parallel()
-	k := keyedServer(t, true, nil)
-	contains(t, refused(t, k.options, func(o *bus.Options) { o.NKeyFile = filepath.Join(t.TempDir(), "none.nk") }), "none.nk", "bus.nkey_file")
-	contains(t, refused(t, k.options, func(o *bus.Options) { o.NKeyFile = "" }), k.ClientURL(), "no connection", "bus.nkey_file")
-	other := keyedServer(t, true, nil)
-	contains(t, refused(t, k.options, func(o *bus.Options) { o.NKeyFile = other.product }), "no connection", "bus.nkey_file")
-}
-
-// matcherRights are the rights of the role matcher as the design has them.
-func matcherRights(publish ...string) *server.Permissions {
-	return &server.Permissions{
-		Publish: &server.SubjectPermission{Allow: append(publish,
-			"$JS.API.INFO", "$JS.API.STREAM.INFO.ITEMS", "$JS.API.STREAM.INFO.MATCHES", "$JS.API.STREAM.INFO.DEAD", "$JS.API.STREAM.INFO.KV_watchlists", "$JS.API.STREAM.INFO.KV_health",
-			"$JS.API.CONSUMER.INFO.ITEMS.matcher", "$JS.API.CONSUMER.MSG.NEXT.ITEMS.matcher", "$JS.ACK.ITEMS.matcher.>", "$JS.FC.>",
-			"$JS.API.DIRECT.GET.KV_watchlists.>", "$JS.API.CONSUMER.CREATE.KV_watchlists.>", "$JS.API.CONSUMER.INFO.KV_watchlists.>", "$JS.API.CONSUMER.DELETE.KV_watchlists.>",
-			"$KV.health.>", "alerts.*.tocsin", "$JS.API.DIRECT.GET.KV_health.>", "$JS.API.CONSUMER.CREATE.KV_health.>", "$JS.API.CONSUMER.INFO.KV_health.>", "$JS.API.CONSUMER.DELETE.KV_health.>")},
-		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX_matcher.>"}},
-	}
-}
-
-func TestRoleWithItsRightsWorks(t *testing.T) {
-	t.Parallel()
-	k := keyedServer(t, true, matcherRights("matches.>", "dead.matcher.*"))
-	b, err := bustest.TryOpen(t, k.options, func(o *bus.Options) { o.Role = "matcher" })
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.Hasten(2*time.Second, 300*time.Millisecond, 20*time.Millisecond)
-	ctx := ctxOf(t)
-	if _, err := b.PublishMatch(ctx, news.Match{ID: "m", Watchlist: "w"}); err != nil {
-		t.Error(err)
-	}
-	if _, err := b.Status(ctx); err != nil {
-		t.Error(err)
-	}
-	stop := start(t, func(ctx context.Context) error {
-		return b.State("watchlists").Watch(ctx, func(string, []byte, uint64) error { return nil })
-	})
-	time.Sleep(200 * time.Millisecond)
-	stop()
-	start(t, func(ctx context.Context) error {
-		return b.ConsumeItems(ctx, 1, func(context.Context, news.Item, bus.Meta) error { return nil })
-	})
-	settled(t, b, "matcher")
-	// A foreign subject is refused in words, not with a timeout.
-	began := time.Now()
-	_, err = b.PublishItem(ctx, item("x"))
-	if err == nil || time.Since(began) > 2*time.Second {
-		t.Fatalf("after %s: %v", time.Since(began), err)
-	}
-	contains(t, err.Error(), "subject items.en.feed1", "may not publish", "grant the right")
-}
-
-func TestMissingRightsAreToldAtStart(t *testing.T) {
-	t.Parallel()
-	k := keyedServer(t, true, matcherRights("matches.>"))
-	text := refused(t, k.options, func(o *bus.Options) { o.Role = "matcher" })
-	contains(t, text, "subject dead.matcher.*: this key may not publish to it")
-	if strings.Contains(text, "matches") {
-		t.Error("a right that is there is missed")
-	}
+	k := bustest.Keyed(t, nil)
+	contains(t, refused(t, k.As(bus.UserAdmin), func(o *bus.Options) { o.NKeyFile = filepath.Join(t.TempDir(), "none.nk") }), "none.nk", "bus.nkey_file")
+	contains(t, refused(t, k.As(bus.UserAdmin), func(o *bus.Options) { o.NKeyFile = "" }), k.ClientURL(), "no connection", "bus.nkey_file")
+	other := bustest.Keyed(t, nil)
+	contains(t, refused(t, k.As(bus.UserAdmin), func(o *bus.Options) { o.NKeyFile = other.Seed(bus.UserAdmin) }), "no connection", "bus.nkey_file")
 }

@@ -69,6 +69,9 @@ func (b *Bus) DeleteDead(ctx context.Context, seq uint64) error {
 }
 
 func read[T news.Wire](ctx context.Context, b *Bus, stream string, since time.Time, follow bool, f func(T, Meta) error) error {
+	if !b.Sees(stream) {
+		return fault("stream "+stream, "the key of this process may not read it", "ask a process that may: the notifier reads all of them", nil)
+	}
 	outer := ctx
 	ctx, leave, err := b.enter(ctx)
 	if err != nil {

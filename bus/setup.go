@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -13,12 +14,28 @@ import (
 
 const setupBudget = 30 * time.Second // for one stream or consumer; a cluster elects a leader first
 
+// Setup opens the bus at an external server with Options.Setup, closes it again, and tells what was made or changed, in the order of the work. A second
+// call changes nothing. Errors as those of Open.
+func Setup(ctx context.Context, o Options) (done []string, err error) {
+	o.Setup = true
+	b, err := Open(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return b.done, b.Close(ctx)
+}
+
 // establish checks the server and makes the table true, or finds out that it is not.
 func (b *Bus) establish(ctx context.Context) error {
 	if b.srv != nil {
 		b.sync.set(true, true)
 		b.metrics.syncAlways.Set(1)
 		return b.setup(ctx)
+	}
+	if !b.opts.Setup {
+		if err := b.checkRights(ctx); err != nil {
+			return err // what is asked without a right is answered by nobody
+		}
 	}
 	faults := b.checkServer(ctx)
 	if err := faults.err(); err != nil && b.layout.replicas == 0 {
@@ -31,9 +48,7 @@ func (b *Bus) establish(ctx context.Context) error {
 		}
 		return b.setup(ctx)
 	}
-	faults = append(faults, b.compare(ctx)...)
-	faults = append(faults, b.checkRights(ctx)...)
-	return faults.err()
+	return append(faults, b.compare(ctx)...).err()
 }
 
 // setup makes streams, consumers and buckets as the table has them.
@@ -126,7 +141,9 @@ func electing(err error) bool {
 func (b *Bus) setupStream(ctx context.Context, want jetstream.StreamConfig) error {
 	s, err := b.js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		_, err = b.js.CreateStream(ctx, want)
+		if _, err = b.js.CreateStream(ctx, want); err == nil {
+			b.done = append(b.done, "made stream "+want.Name)
+		}
 		return err
 	}
 	if err != nil {
@@ -139,6 +156,7 @@ func (b *Bus) setupStream(ctx context.Context, want jetstream.StreamConfig) erro
 	}
 	want.Placement, want.Description, want.Metadata = got.Placement, got.Description, got.Metadata
 	if _, err = b.js.UpdateStream(ctx, want); err == nil {
+		b.done = append(b.done, "changed stream "+want.Name+": "+strings.Join(diff, "; "))
 		b.log.Info("stream changed to the table", "component", "bus", "reason", want.Name, "status", fmt.Sprint(diff))
 	}
 	return err
@@ -149,7 +167,9 @@ func (b *Bus) setupConsumer(ctx context.Context, spec consumerSpec) error {
 	want := spec.config()
 	c, err := b.js.Consumer(ctx, spec.stream, spec.name)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		_, err = b.js.CreateConsumer(ctx, spec.stream, want)
+		if _, err = b.js.CreateConsumer(ctx, spec.stream, want); err == nil {
+			b.done = append(b.done, "made consumer "+spec.stream+"/"+spec.name)
+		}
 		return err
 	}
 	if err != nil {
@@ -161,6 +181,7 @@ func (b *Bus) setupConsumer(ctx context.Context, spec consumerSpec) error {
 		if _, err := b.js.UpdateConsumer(ctx, spec.stream, want); err != nil {
 			return err
 		}
+		b.done = append(b.done, "changed consumer "+spec.stream+"/"+spec.name+": "+strings.Join(diff, "; "))
 		b.log.Info("consumer changed to the table", "component", "bus", "reason", spec.name, "status", fmt.Sprint(diff))
 	}
 	return b.rewind(ctx, spec)
@@ -191,6 +212,8 @@ func (b *Bus) rewind(ctx context.Context, spec consumerSpec) error {
 		return err
 	}
 	b.log.Warn("consumer stood beyond the end of its stream, set back", "component", "bus", "reason", spec.name, "count", next)
-	_, err = b.js.ResetConsumerToSequence(ctx, spec.stream, spec.name, next)
+	if _, err = b.js.ResetConsumerToSequence(ctx, spec.stream, spec.name, next); err == nil {
+		b.done = append(b.done, fmt.Sprintf("set consumer %s/%s back to %d: its stream has lost its end", spec.stream, spec.name, next))
+	}
 	return err
 }

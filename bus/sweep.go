@@ -40,6 +40,7 @@ func (b *Bus) sweepChannels(ctx context.Context) error {
 			if err := s.DeleteConsumer(ctx, name); err != nil {
 				return fmt.Errorf("delete consumer %s: %w", name, err)
 			}
+			b.done = append(b.done, "removed consumer "+streamOutbox+"/"+name+": its channel is no longer configured")
 			b.log.Info("consumer of a removed channel deleted", "component", "bus", "channel", ch)
 		}
 	}

@@ -58,7 +58,7 @@ func (b *Bus) checkSync(ctx context.Context) (faults Faults) {
 func (b *Bus) askSync(ctx context.Context) (map[string]bool, error) {
 	nc := b.link.nc
 	if b.opts.SystemNKey != "" {
-		opts, faults := credentials(b.opts.SystemNKey, b.opts.CAFile)
+		opts, faults := credentials(b.opts, b.opts.SystemNKey)
 		if err := faults.err(); err != nil {
 			return nil, err
 		}

@@ -20,9 +20,16 @@ func (in *instance) buildPage() error {
 	}
 	o := page.Options{
 		Version: programVersion(), Roles: in.roles.String(), Began: in.began, Token: token, Ready: in.ready.Load,
-		Bus: in.bus.Status, Lists: in.pageLists, Health: in.pageHealth, Canary: in.canarySeen, Dead: in.pageDead, Ledger: in.ledgerOf, Items: in.pageItems,
-		Log: in.log.With("component", "page"),
-		Do:  page.Actions{RetryDead: in.retryNumber, DropDead: in.bus.DeleteDead, Reload: in.reloadAll},
+		Bus: in.bus.Status, Lists: in.pageLists, Health: in.pageHealth, Canary: in.canarySeen, Log: in.log.With("component", "page"), Do: page.Actions{Reload: in.reloadAll},
+	}
+	if in.bus.Sees("ITEMS") {
+		o.Items = in.pageItems
+	}
+	if in.bus.Sees("LEDGER") {
+		o.Ledger = in.ledgerOf
+	}
+	if in.bus.Sees("DEAD") {
+		o.Dead, o.Do.RetryDead, o.Do.DropDead = in.pageDead, in.retryNumber, in.bus.DeleteDead
 	}
 	if in.roles.fetcher {
 		o.Feeds = in.fetch.Status
@@ -42,15 +49,21 @@ func (in *instance) buildPage() error {
 // pageStages feed the page. What cannot be read, it does without: it must not stop the pipeline.
 func (in *instance) pageStages() []stage {
 	back := func(d time.Duration) time.Time { return time.Now().Add(-d) }
-	return []stage{
-		{"status page", in.page.Run},
-		{"recent items", in.patient(func(ctx context.Context) error {
-			return in.bus.ReadItems(ctx, back(24*time.Hour), true, func(it news.Item, _ bus.Meta) error { in.page.Item(&it); return nil })
-		})},
-		{"recent deliveries", in.patient(func(ctx context.Context) error {
-			return in.bus.ReadLedger(ctx, back(48*time.Hour), true, func(l news.LedgerEntry, _ bus.Meta) error { in.page.Entry(&l); return nil })
-		})},
+	s := []stage{{"status page", in.page.Run}}
+	if in.bus.Sees("ALERTS") {
+		s = append(s, stage{"recent alerts", in.followAlerts})
 	}
+	if in.bus.Sees("ITEMS") {
+		s = append(s, stage{"recent items", in.patient(func(ctx context.Context) error {
+			return in.bus.ReadItems(ctx, back(24*time.Hour), true, func(it news.Item, _ bus.Meta) error { in.page.Item(&it); return nil })
+		})})
+	}
+	if in.bus.Sees("LEDGER") {
+		s = append(s, stage{"recent deliveries", in.patient(func(ctx context.Context) error {
+			return in.bus.ReadLedger(ctx, back(48*time.Hour), true, func(l news.LedgerEntry, _ bus.Meta) error { in.page.Entry(&l); return nil })
+		})})
+	}
+	return s
 }
 
 // patientPause is the time between two tries to read what the page shows.

@@ -51,6 +51,8 @@ type busConfig struct {
 	URL      strict.Text `yaml:"url"`
 	NKeyFile strict.Text `yaml:"nkey_file"`
 	CAFile   strict.Text `yaml:"ca_file"`
+	CertFile strict.Text `yaml:"cert_file"`
+	KeyFile  strict.Text `yaml:"key_file"`
 
 	SystemNKeyFile strict.Text `yaml:"system_nkey_file"`
 
@@ -179,7 +181,7 @@ func (c *config) check(path string) strict.Faults {
 			faults.Add(at(n.Pos), "write it as 10.1.0.0/16 or fd00::/8", "%q is not a network", n.Value)
 		}
 	}
-	for _, t := range []strict.Text{c.Bus.NKeyFile, c.Bus.CAFile, c.Bus.SystemNKeyFile} {
+	for _, t := range []strict.Text{c.Bus.NKeyFile, c.Bus.CAFile, c.Bus.CertFile, c.Bus.KeyFile, c.Bus.SystemNKeyFile} {
 		if t.Value == "" {
 			continue
 		}

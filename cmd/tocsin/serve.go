@@ -122,8 +122,7 @@ func (in *instance) pipeline() []stage {
 	if in.roles.notifier && in.cfg.Health.Ping != nil {
 		s = append(s, stage{"watchdog", in.pingWatchdog})
 	}
-	s = append(s, stage{"health", in.watchHealth}, stage{"recent alerts", in.followAlerts})
-	return append(s, in.pageStages()...)
+	return append(append(s, stage{"health", in.watchHealth}), in.pageStages()...)
 }
 
 // open builds every room. It fails before anything runs when the configuration, the port, the data directory or the bus is unusable.
@@ -170,6 +169,9 @@ func open(ctx context.Context, cfg config, r roles, log *slog.Logger, out std) (
 	if err = in.openWatchlists(ctx, lists, broken); err != nil {
 		return in, err
 	}
+	if !in.roles.notifier {
+		return in, nil // the key of another role may not read what a notifier knows
+	}
 	return in, in.notify.Restore(ctx)
 }
 
@@ -210,8 +212,8 @@ func (in *instance) busOptions() bus.Options {
 		at[ch.ID] = max(1, ch.Concurrency)
 	}
 	return bus.Options{
-		URL: c.Bus.URL.Value, NKeyFile: c.path(c.Bus.NKeyFile.Value), CAFile: c.path(c.Bus.CAFile.Value),
-		SystemNKey: c.path(c.Bus.SystemNKeyFile.Value), Role: in.roles.single(),
+		URL: c.Bus.URL.Value, NKeyFile: c.path(c.Bus.NKeyFile.Value), CAFile: c.path(c.Bus.CAFile.Value), CertFile: c.path(c.Bus.CertFile.Value),
+		KeyFile: c.path(c.Bus.KeyFile.Value), SystemNKey: c.path(c.Bus.SystemNKeyFile.Value), Role: in.roles.single(),
 		Dir: c.path(c.DataDir), Listen: c.Bus.Listen.Value, MaxStore: int64(c.Bus.MaxStore),
 		Replicas: c.Bus.Replicas, Setup: c.Bus.Setup, Channels: append(c.channelIDs(), news.CanaryChannel), Concurrency: at,
 		Log: in.log, Registerer: in.reg,
