@@ -3,13 +3,10 @@ package bus
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"tocsin/news"
 )
 
 // What a kill does to the state of a consumer, measured with nats-server 2.15.2 (a process killed 25 times in a minute): messages that were
@@ -104,18 +101,7 @@ func (b *Bus) below(ctx context.Context, spec consumerSpec, age time.Duration) (
 }
 
 func (b *Bus) planAgain(ctx context.Context, spec consumerSpec, m *jetstream.RawStreamMsg) {
-	var err error
-	switch spec.stream {
-	case streamFetch:
-		err = b.ArmFetch(ctx, string(m.Data), time.Now())
-	case streamOutbox:
-		var d news.Delivery
-		if d, err = news.Decode[news.Delivery](m.Data); err == nil {
-			err = b.ArmRetry(ctx, d, time.Now())
-		}
-	default:
-		err = fmt.Errorf("stream %s has no schedules", spec.stream)
-	}
+	err := b.replan(ctx, spec.stream, m)
 	id := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
 	if err != nil {
 		b.log.Warn("message that its consumer had forgotten is not planned again yet", "component", "bus", "reason", spec.name, "item", id, "err", err)

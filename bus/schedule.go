@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -13,8 +14,13 @@ import (
 )
 
 // A schedule is a message that the server publishes again, on its target subject, at a time. It fires 0 to 250 ms late by design, at once when
-// its time has passed, and it survives restarts. A later one on the same subject replaces it; its firing replaces an earlier message of the
-// target, so that due messages do not pile up while nobody listens.
+// its time has passed, and it survives restarts. A later one on the same subject replaces it. Its firing leaves an earlier message of the target
+// alone: both are handed out, and whoever handles the second finds the work of the first.
+//
+// The server could replace the earlier message (Nats-Schedule-Rollup), but 2.15.2 loses both when that one is acknowledged at the same moment: it
+// counts the messages of the subject, lets the acknowledgement remove one, then removes as many as it had counted too many. Measured with
+// acknowledgements within half a second of the firing: 4 of 8,000 lost, 0 of 4,000 without. The same removal lets the floor of a consumer jump over
+// messages that are being worked on.
 
 // ArmFetch has the feed polled at the given time, in place of what was planned for it before. The feed's handler in ConsumeDue calls it before
 // it returns. Errors as in PublishItem.
@@ -92,12 +98,23 @@ func (b *Bus) ArmRetry(ctx context.Context, d news.Delivery, at time.Time) error
 	return nil
 }
 
+// replan has a message that its consumer forgot fire again at once. That firing takes its place: nobody is going to acknowledge it.
+func (b *Bus) replan(ctx context.Context, stream string, forgotten *jetstream.RawStreamMsg) error {
+	t := strings.Split(forgotten.Subject, ".")
+	t[1] = map[string]string{streamFetch: "schedule", streamOutbox: "retry"}[stream]
+	m := schedule(strings.Join(t, "."), forgotten.Subject, time.Now())
+	m.Header.Set(jetstream.ScheduleRollupHeader, jetstream.MsgRollupSubject)
+	m.Data = forgotten.Data
+	b.stamp(ctx, m)
+	_, _, err := b.send(ctx, stream, m)
+	return err
+}
+
 // schedule is a message for subject that fires on target. nats.WithScheduleAt would cut the time to whole seconds.
 func schedule(subject, target string, at time.Time) *nats.Msg {
 	m := nats.NewMsg(subject)
 	m.Header.Set(jetstream.ScheduleHeader, "@at "+at.UTC().Format(time.RFC3339Nano))
 	m.Header.Set(jetstream.ScheduleTargetHeader, target)
-	m.Header.Set(jetstream.ScheduleRollupHeader, jetstream.MsgRollupSubject)
 	return m
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -260,6 +261,40 @@ func TestRetryIsDeliveredWithItsNewContent(t *testing.T) {
 		settled(t, b, "channel-mail")
 		if s := streamStatus(t, b, "OUTBOX"); s.Messages != 0 || len(tries) != 0 {
 			t.Errorf("%d messages and %d tries are left", s.Messages, len(tries))
+		}
+	})
+}
+
+// A firing that took away the earlier message of its subject would meet the acknowledgement of that one, and the server then loses both.
+func TestAFiringTakesNothingAway(t *testing.T) {
+	both(t, func(t *testing.T, open opener) {
+		b := open(channels("mail"))
+		ctx := ctxOf(t)
+		if _, err := b.PublishDelivery(ctx, delivery("d1")); err != nil {
+			t.Fatal(err)
+		}
+		var calls atomic.Int32
+		release := make(chan struct{})
+		start(t, func(ctx context.Context) error {
+			return b.ConsumeDeliveries(ctx, "mail", 2, func(ctx context.Context, d news.Delivery, _ bus.Meta) error {
+				n := calls.Add(1)
+				if n == 1 {
+					if err := b.ArmRetry(ctx, d, time.Now()); err != nil {
+						return err
+					}
+				}
+				<-release
+				return nil
+			})
+		})
+		eventually(t, "the retry, while the first is under way", func() bool { return calls.Load() == 2 })
+		if s := streamStatus(t, b, "OUTBOX"); s.Messages != 2 {
+			t.Errorf("%d messages, want the first and its retry", s.Messages)
+		}
+		close(release)
+		settled(t, b, "channel-mail")
+		if s := streamStatus(t, b, "OUTBOX"); s.Messages != 0 || calls.Load() != 2 {
+			t.Errorf("%d messages are left after %d calls", s.Messages, calls.Load())
 		}
 	})
 }

@@ -23,7 +23,8 @@ type model struct {
 	alerts []news.Alert
 	ledger []news.LedgerEntry
 	dead   []news.DeadLetter
-	due    map[string]news.Delivery // by channel.id: a publish replaces
+	due    map[string]news.Delivery // by channel.id, and a number when a schedule fired
+	fired  int
 	retry  map[string]armed
 	sent   map[string]cell
 	seen   map[string]bool // Msg-Ids
@@ -210,13 +211,14 @@ func (m *model) start(t testing.TB, c Config, channels ...Channel) *Notifier {
 	return n
 }
 
-// fire moves schedules whose time has come to the queue.
+// fire moves schedules whose time has come to the queue, beside what lies there already.
 func (m *model) fire() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for k, a := range m.retry {
 		if !a.at.After(m.now) {
-			m.due[k] = a.d
+			m.fired++
+			m.due[fmt.Sprint(k, " ", m.fired)] = a.d
 			delete(m.retry, k)
 		}
 	}
