@@ -223,6 +223,19 @@ func peerThreads(t *testing.T, folder string) {
 
 // TestPeerAlertmanager sends first and update of one alert, and another, to Debian's Alertmanager: they show there, the two as one, with our labels,
 // over its API and in amtool.
+// The shipped Alertmanager configuration is one, and sends each severity where it belongs.
+func TestPeerAlertmanagerRoutes(t *testing.T) {
+	const file = "../../deploy/prometheus/alertmanager.yml"
+	if out := tool(t, "amtool", "check-config", file); !strings.Contains(out, "SUCCESS") {
+		t.Errorf("amtool says:\n%s", out)
+	}
+	for labels, receiver := range map[string]string{
+		"alertname=Watchdog severity=none": "watchdog", "alertname=BusDown severity=critical": "pager", "alertname=FeedDead severity=warning": "operators",
+	} {
+		tool(t, "amtool", append([]string{"config", "routes", "test", "--config.file=" + file, "--verify.receivers=" + receiver}, strings.Fields(labels)...)...)
+	}
+}
+
 func TestPeerAlertmanager(t *testing.T) {
 	dir, addr := t.TempDir(), freeAddr(t)
 	config := write(t, dir, "alertmanager.yml", "route: {receiver: none, group_by: [watchlist, story]}\nreceivers: [{name: none}]\n")
