@@ -39,8 +39,12 @@ func toUTF8(data []byte, h charsetHints) (text []byte, degraded bool, err error)
 		text, _, err = decodeAs(data[n:], "by its first bytes", e)
 		return text, false, err
 	}
+	valid := utf8.Valid(data)
+	if valid && !shifts(data) {
+		return bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")), false, nil
+	}
 	labels := labelsOf(data, h)
-	if utf8.Valid(data) && !sevenBit(data, labels) {
+	if valid && !sevenBit(data, labels) {
 		return bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")), false, nil
 	}
 	for _, label := range labels {
@@ -95,6 +99,11 @@ func byShape(data []byte) (e encoding.Encoding, skip int) {
 		return charmap.CodePage037, 0
 	}
 	return nil, 0
+}
+
+// shifts tells whether the document could be in an encoding that shifts by escape sequences, whatever it calls itself.
+func shifts(data []byte) bool {
+	return bytes.IndexByte(data, 0x1b) >= 0 || bytes.Contains(data, []byte("~{"))
 }
 
 // sevenBit tells whether the document is in an encoding that looks like ASCII and is not: those that shift by escape sequences.

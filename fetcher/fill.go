@@ -1,6 +1,7 @@
 package fetcher
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,8 @@ type filler struct {
 	out  *outline
 	base string
 	date dateReader
+
+	given, full string // the last base of an element, as it stands and resolved
 }
 
 func (f *filler) result() Result {
@@ -30,6 +33,9 @@ func (f *filler) result() Result {
 	f.date = dateReader{zone: f.doc.Feed.zone(), lang: primary(f.doc.Feed.Lang, res.Lang), country: f.doc.Feed.Country}
 	raw := f.out.entries()
 	aligned := len(raw) == len(f.feed.Items)
+	if n := min(len(f.feed.Items), maxEntries); n > 0 {
+		res.Entries = make([]Entry, 0, n)
+	}
 	for i, it := range f.feed.Items {
 		if i == maxEntries {
 			res.Dropped = len(f.feed.Items) - maxEntries
@@ -52,6 +58,10 @@ func (f *filler) result() Result {
 		res.Next, res.Self = f.absolute("", o.NextURL), f.absolute("", o.FeedURL)
 	}
 	f.feedTitle(&res)
+	// What is remembered for long must not keep the document in memory.
+	for _, kept := range []*string{&res.Title, &res.ID, &res.Link, &res.Lang, &res.Self, &res.Hub, &res.Next} {
+		*kept = strings.Clone(*kept)
+	}
 	return res
 }
 
@@ -61,8 +71,9 @@ func (f *filler) rssFeed(res *Result, o *rss.Feed) {
 		res.Kind = "rss1.0"
 	}
 	res.Wishes = wishes(o)
-	res.Issued, _ = f.date.read(first(o.PubDate, extValue(o.Extensions, "dcterms", "issued"), extValue(o.Extensions, "dcterms", "created")))
-	res.Updated, _ = f.date.read(first(o.LastBuildDate, extValue(o.Extensions, "dcterms", "modified"), extValue(o.Extensions, "dc", "date"), o.PubDate))
+	res.Issued, _ = f.date.read(first(f.out.feed.published, o.PubDate, extValue(o.Extensions, "dcterms", "issued"), extValue(o.Extensions, "dcterms", "created")))
+	res.Updated, _ = f.date.read(first(f.out.feed.updated, o.LastBuildDate,
+		extValue(o.Extensions, "dcterms", "modified"), extValue(o.Extensions, "dc", "date"), f.out.feed.published, o.PubDate))
 	res.Link = f.absolute(f.out.base, res.Link)
 	for _, l := range extLinks(o.Extensions) {
 		f.feedLink(res, l["rel"], l["href"])
@@ -75,7 +86,7 @@ func (f *filler) atomFeed(res *Result, o *atom.Feed) {
 	if f.out.feed.id != "" {
 		res.ID = f.absolute(f.out.base, f.out.feed.id)
 	}
-	res.Updated, _ = f.date.read(o.Updated)
+	res.Updated, _ = f.date.read(cmp.Or(f.out.feed.updated, o.Updated))
 	for _, l := range f.out.feed.links {
 		f.feedLink(res, l.rel, l.href)
 	}
@@ -124,7 +135,8 @@ func wishes(o *rss.Feed) Wishes {
 
 // entry fills one entry; raw is nil where the scan and gofeed do not agree on the number of entries.
 func (f *filler) entry(it *gofeed.Item, raw *rawEntry, i int, res *Result) Entry {
-	e := Entry{ID: strings.TrimSpace(it.GUID), Link: strings.TrimSpace(it.Link), Title: it.Title, Summary: it.Description, Content: it.Content}
+	e := Entry{ID: strings.TrimSpace(it.GUID), Link: strings.TrimSpace(it.Link), Title: it.Title}
+	e.Summary, e.Content = f.out.slim.restore(it.Description), f.out.slim.restore(it.Content)
 	base := f.out.base
 	if raw != nil {
 		base, e.Lang, e.Degraded = raw.base, raw.lang, raw.open
@@ -134,7 +146,7 @@ func (f *filler) entry(it *gofeed.Item, raw *rawEntry, i int, res *Result) Entry
 		e.Title, e.TitleText = f.title(raw.texts, it.Title)
 	}
 	e.Title = first(e.Title, extValue(it.Extensions, "media", "title"), extNested(it.Extensions, "media", "group", "title"))
-	e.Base = resolve(f.base, base)
+	e.Base = f.from(base)
 	f.link(&e, it, raw, i, base)
 	if e.ID == "" && raw != nil {
 		e.ID = strings.TrimSpace(raw.about)
@@ -145,9 +157,10 @@ func (f *filler) entry(it *gofeed.Item, raw *rawEntry, i int, res *Result) Entry
 		}
 	}
 	e.Categories = it.Categories
-	f.dates(&e, it, i)
-	e.Summary = first(e.Summary, extValue(it.Extensions, "media", "description"), extNested(it.Extensions, "media", "group", "description"))
-	e.Lang = primary(f.doc.Feed.Lang, e.Lang, f.itemLang(i), extValue(it.Extensions, "dc", "language"), res.Lang, "und")
+	f.dates(&e, it, raw, i)
+	described := first(extValue(it.Extensions, "media", "description"), extNested(it.Extensions, "media", "group", "description"))
+	e.Summary = first(e.Summary, f.out.slim.restore(described))
+	e.Lang = strings.Clone(primary(f.doc.Feed.Lang, e.Lang, f.itemLang(i), extValue(it.Extensions, "dc", "language"), res.Lang, "und"))
 	return e
 }
 
@@ -159,12 +172,15 @@ func (f *filler) itemLang(i int) string {
 }
 
 // dates takes the first readable of pubDate, published, dc:date, dcterms, updated.
-func (f *filler) dates(e *Entry, it *gofeed.Item, i int) {
+func (f *filler) dates(e *Entry, it *gofeed.Item, raw *rawEntry, i int) {
 	updated := first(it.Updated, extValue(it.Extensions, "dcterms", "modified"), it.Custom["modified"])
 	published := []string{it.Published, extValue(it.Extensions, "dcterms", "issued"), extValue(it.Extensions, "dcterms", "created"), extValue(it.Extensions, "dcterms", "date"), it.Custom["pubdate"], it.Custom["date"]}
 	if o, ok := f.feed.OriginalFeed().(*atom.Feed); ok {
 		published[0] = o.Entries[i].Published
 		updated = first(o.Entries[i].Updated, updated)
+	}
+	if raw != nil {
+		published[0], updated = first(raw.published, published[0]), first(raw.updated, updated)
 	}
 	for _, p := range append(published, updated) {
 		if p = strings.TrimSpace(p); p == "" {

@@ -2,6 +2,7 @@ package fetcher
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"tocsin/news"
@@ -55,10 +56,10 @@ func toItem(e *Entry, res *Result, doc *Document) (news.Item, bool) {
 func date(it *news.Item, e *Entry) {
 	switch {
 	case e.Published.IsZero():
-		it.PublishedClaimed = e.Claimed
+		it.PublishedClaimed = strings.Clone(e.Claimed)
 		it.Flags = append(it.Flags, news.FlagNoDate)
 	case e.Published.After(it.FirstSeen.Add(10 * time.Minute)):
-		it.PublishedClaimed = e.Claimed
+		it.PublishedClaimed = strings.Clone(e.Claimed)
 		it.Flags = append(it.Flags, news.FlagFutureDate)
 	default:
 		it.Published = e.Published.UTC()

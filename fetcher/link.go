@@ -12,7 +12,7 @@ import (
 // resolve gives ref as an absolute address (RFC 3986 section 5). Where base or ref cannot be read, ref stays as it is.
 func resolve(base, ref string) string {
 	ref = strings.TrimSpace(ref)
-	if base == "" || ref == "" && base == "" {
+	if base == "" || hasWebScheme(ref) { // what is absolute stays as it is, readable or not
 		return ref
 	}
 	b, err := url.Parse(strings.TrimSpace(base))
@@ -31,7 +31,15 @@ func (f *filler) absolute(base, ref string) string {
 	if ref = strings.TrimSpace(ref); ref == "" {
 		return ""
 	}
-	return resolve(resolve(f.base, base), ref)
+	return resolve(f.from(base), ref)
+}
+
+// from is the full address that relative references inside an element with this base count from.
+func (f *filler) from(base string) string {
+	if f.full == "" || base != f.given {
+		f.given, f.full = base, resolve(f.base, base)
+	}
+	return f.full
 }
 
 // documentBase is the address that relative references of a document count from.
@@ -48,7 +56,7 @@ func documentBase(doc *Document) string {
 
 // link fills the entry's link: link, else guid when it is an address meant as link, else the first of the links, else the enclosure.
 func (f *filler) link(e *Entry, it *gofeed.Item, raw *rawEntry, i int, base string) {
-	perma := f.permaLink(e, i)
+	perma := f.permaLink(e, raw, i)
 	e.PermaLink = perma
 	candidates := []string{e.Link}
 	if raw != nil && f.feed.FeedType == "atom" {
@@ -93,6 +101,14 @@ func rssLink(links []rawLink) string {
 	return ""
 }
 
+func hasWebScheme(s string) bool {
+	_, ok := cutPrefixFold(s, "http://")
+	if !ok {
+		_, ok = cutPrefixFold(s, "https://")
+	}
+	return ok
+}
+
 // webAddress tells whether s is an absolute address of the web, and nothing else.
 func webAddress(s string) bool {
 	rest, ok := cutPrefixFold(s, "http://")
@@ -109,13 +125,17 @@ func cutPrefixFold(s, prefix string) (string, bool) {
 	return s[len(prefix):], true
 }
 
-func (f *filler) permaLink(e *Entry, i int) bool {
+func (f *filler) permaLink(e *Entry, raw *rawEntry, i int) bool {
 	switch o := f.feed.OriginalFeed().(type) {
 	case *rss.Feed:
-		if i >= len(o.Items) || o.Items[i].GUID == nil {
-			return false
+		means := ""
+		if i < len(o.Items) && o.Items[i].GUID != nil {
+			means = o.Items[i].GUID.IsPermalink
 		}
-		return !strings.EqualFold(strings.TrimSpace(o.Items[i].GUID.IsPermalink), "false") && (webAddress(e.ID) || strings.HasPrefix(e.ID, "/"))
+		if raw != nil && raw.permaLink != "" {
+			means = raw.permaLink
+		}
+		return means != "" && !strings.EqualFold(strings.TrimSpace(means), "false") && (webAddress(e.ID) || strings.HasPrefix(e.ID, "/"))
 	case *jsonfeed.Feed:
 		return webAddress(e.ID)
 	}

@@ -3,6 +3,7 @@ package fetcher
 import (
 	"bytes"
 	"encoding/xml"
+	"slices"
 	"strings"
 )
 
@@ -16,7 +17,7 @@ type startTag struct {
 func (s *scanner) noteType(t xml.StartElement, before int64) {
 	for _, a := range t.Attr {
 		if a.Name.Local == "type" && strings.Contains(strings.ToLower(a.Value), "html") {
-			s.out.typed = append(s.out.typed, startTag{before, s.dec.InputOffset(), t})
+			s.out.typed = append(s.out.typed, startTag{before, s.at, xml.StartElement{Name: t.Name, Attr: slices.Clone(t.Attr)}})
 			return
 		}
 	}

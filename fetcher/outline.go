@@ -21,7 +21,7 @@ func (s *scanner) begin(before int64) {
 		s.out.found++
 	}
 	if n == 2 && f.name == "deleted-entry" && f.space == tombstones && len(s.out.deleted) < maxDeleted {
-		s.out.deleted = append(s.out.deleted, strings.TrimSpace(attr(f.attrs, "ref")))
+		s.out.deleted = append(s.out.deleted, strings.Clone(strings.TrimSpace(attr(f.attrs, "ref"))))
 	}
 	switch {
 	case n == 1:
@@ -29,6 +29,7 @@ func (s *scanner) begin(before int64) {
 	case n > 5:
 	case s.isChannel(n):
 		s.out.base, s.out.lang = f.base, f.lang
+		s.out.feed.published, s.out.feed.updated = "", "" // of several channels the last one counts
 	case s.current == nil && s.isEntry(n):
 		s.current = &rawEntry{start: before, base: f.base, lang: f.lang, about: attr(f.attrs, "about")}
 	}
@@ -67,7 +68,7 @@ func (s *scanner) finish(before int64) {
 		return
 	}
 	if s.current != nil && s.current.start < f.inner && s.isEntryEnd(n) {
-		s.current.end = s.dec.InputOffset()
+		s.current.end = s.at
 		if n == 3 {
 			s.out.channel = append(s.out.channel, *s.current)
 		} else if s.out.root == "feed" {
@@ -84,6 +85,12 @@ func (s *scanner) finish(before int64) {
 		s.part(s.current, f, before)
 	case s.current == nil && (n == 2 && s.out.root == "feed" || n == 3 && s.isChannel(2)):
 		s.part(&s.out.feed, f, before)
+		if s.slim != nil && s.date(&s.out.feed, f, before) {
+			s.slim.drop(s, f)
+		}
+	}
+	if s.current != nil && s.slim != nil {
+		s.slim.ended(s, f, before)
 	}
 }
 
@@ -114,7 +121,7 @@ func (s *scanner) inner(f *frame, before int64) string {
 	if before <= f.inner {
 		return ""
 	}
-	return string(s.text[f.inner:min(before, f.inner+64<<10)])
+	return s.text[f.inner:min(before, f.inner+64<<10)]
 }
 
 func attr(attrs []xml.Attr, name string) string {

@@ -123,7 +123,7 @@ func parseXML(text []byte, doc *Document) (Result, error) {
 	if !ok {
 		return Result{}, notFeed(text)
 	}
-	cleaned := closeLast(knownNamespace(dropIllegal(dropDeclarations(expand(text[:len(text)-len(root)], root)))))
+	cleaned := clean(text, root)
 	p, err := parseOnce(cleaned)
 	if err == nil && p.out.found <= len(p.feed.Items) {
 		return p.result(doc), nil
@@ -150,6 +150,11 @@ func parseXML(text []byte, doc *Document) (Result, error) {
 	return res, nil
 }
 
+// clean is the root element in a form that encoding/xml reads; text is the whole document, for what is declared before the root.
+func clean(text, root []byte) []byte {
+	return closeLast(knownNamespace(dropIllegal(dropDeclarations(expand(text[:len(text)-len(root)], root)))))
+}
+
 // parsed is what one pass through the scan and gofeed gave.
 type parsed struct {
 	feed *gofeed.Feed
@@ -163,6 +168,27 @@ func (p *parsed) result(doc *Document) Result {
 
 // parseOnce scans and, when the limits allow it, lets gofeed parse.
 func parseOnce(text []byte) (*parsed, error) {
+	if p := parsePlain(text); p != nil {
+		return p, nil
+	}
+	return parseAny(text)
+}
+
+// parsePlain reads a document that is written plainly; nil when parseAny has to.
+func parsePlain(text []byte) *parsed {
+	out, ok := scanPlain(text)
+	if !ok {
+		return nil
+	}
+	feed, err := newParser().Parse(bytes.NewReader(out.forParser(text[:out.end])))
+	if err != nil || len(feed.Items) != len(out.entries()) {
+		return nil // what was read beside gofeed would have no place
+	}
+	out.typed = nil
+	return &parsed{feed, out}
+}
+
+func parseAny(text []byte) (*parsed, error) {
 	out, err := scan(text)
 	if err != nil {
 		return nil, err
@@ -219,6 +245,9 @@ func notFeed(text []byte) *Fault {
 // Items turns the entries of a result into items of today's form, without looking at what was seen before.
 func (r *Result) Items(doc *Document) []news.Item {
 	var out []news.Item
+	if len(r.Entries) > 0 {
+		out = make([]news.Item, 0, len(r.Entries))
+	}
 	for i := range r.Entries {
 		if it, ok := toItem(&r.Entries[i], r, doc); ok {
 			out = append(out, it)

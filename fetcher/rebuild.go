@@ -123,6 +123,9 @@ func (w *wrapper) passes(markup []byte) bool {
 	if w.spent += len(doc); w.spent > maxJudged {
 		return false
 	}
+	if _, ok := scanPlain(doc); ok {
+		return true
+	}
 	if _, err := scan(doc); err != nil {
 		return false
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 )
 
 // The limits of a document (fetcher.md section 2 has the measurements behind them). They are judged before gofeed sees a byte, because a stack
@@ -27,8 +28,8 @@ const (
 
 // scanner reads a document once with its own stack and collects what gofeed does not tell: raw ids, languages, bases.
 type scanner struct {
-	dec      *xml.Decoder
-	text     []byte
+	at       int64 // where the last token ended
+	text     string
 	stack    []frame
 	scope    []binding
 	elements int
@@ -37,15 +38,18 @@ type scanner struct {
 	bases    int
 	out      outline
 	current  *rawEntry
+	slim     *slimmer // nil where gofeed gets the document as it is
 }
 
 type frame struct {
+	tag          xml.Name
 	name, prefix string
 	space        string // resolved namespace; only for the outer levels
 	declared     int    // bindings that this element added
 	text         int    // bytes of text so far
 	base, lang   string
-	inner        int64 // where its content begins
+	start, inner int64 // where its tag and its content begin
+	parent       bool  // there are elements in it
 	attrs        []xml.Attr
 }
 
@@ -64,6 +68,7 @@ type outline struct {
 	typed   []startTag // start tags whose type makes gofeed parse HTML
 	found   int        // start tags of entries at any place
 	end     int64      // where the root ended; 0 when it did not
+	slim    *slimmer
 }
 
 // entries are in the order in which gofeed lists them.
@@ -79,7 +84,10 @@ type rawEntry struct {
 	base, lang string
 	texts      []rawText
 	links      []rawLink
-	open       bool // an element inside was never closed and may have swallowed text
+	open       bool   // an element inside was never closed and may have swallowed text
+	published  string // what gofeed was not shown: dates,
+	updated    string
+	permaLink  string // and isPermaLink of an RSS guid
 }
 
 // rawText is one text construct: where its markup stands, and how it is to be read.
@@ -92,13 +100,69 @@ type rawText struct {
 
 type rawLink struct{ space, rel, href, typ, text, base string }
 
+// scanPlain is scan for markup that is written plainly, and plans what gofeed need not see. false: only scan can judge it.
+func scanPlain(text []byte) (*outline, bool) {
+	if !utf8.Valid(text) {
+		return nil, false
+	}
+	l := &lexer{s: string(text), attrs: make([]xml.Attr, 0, 32)}
+	s := &scanner{text: l.s, slim: newSlimmer(l.s), stack: make([]frame, 0, 12)}
+	s.out.slim = s.slim
+	for s.out.end == 0 {
+		before := int64(l.at)
+		kind := l.next()
+		s.at = int64(l.at)
+		var err error
+		switch kind {
+		case lexOdd:
+			return nil, false
+		case lexOpen, lexEmpty:
+			err = s.open(xml.StartElement{Name: l.name, Attr: l.attrs[l.from:]}, before)
+			l.attrs = l.attrs[:l.from+len(s.top().attrs)]
+			if err == nil && kind == lexEmpty {
+				err = s.shut(l, s.at)
+			}
+		case lexClose:
+			err = s.shut(l, before)
+		case lexText:
+			err = s.chars(l.at - int(before))
+		}
+		if err != nil {
+			return nil, false
+		}
+	}
+	return &s.out, true
+}
+
+// top is the innermost open element, an empty one when there is none.
+func (s *scanner) top() *frame {
+	if len(s.stack) == 0 {
+		return &frame{}
+	}
+	return &s.stack[len(s.stack)-1]
+}
+
+var errMismatch = errors.New("an end tag that closes another element")
+
+// shut closes the innermost element, which must be the one that the tag names.
+func (s *scanner) shut(l *lexer, before int64) error {
+	f := s.top()
+	if len(s.stack) == 0 || f.tag != l.name {
+		return errMismatch
+	}
+	l.attrs = l.attrs[:len(l.attrs)-len(f.attrs)]
+	return s.close(xml.EndElement{Name: l.name}, before)
+}
+
 // scan judges text, which must begin with the root element. The error is a *Fault (refused) or a syntax error of encoding/xml.
 func scan(text []byte) (*outline, error) {
-	s := &scanner{dec: xml.NewDecoder(bytes.NewReader(text)), text: text}
-	s.dec.Strict = false
+	dec := xml.NewDecoder(bytes.NewReader(text))
+	dec.Strict = false
+	s := &scanner{text: string(text)}
 	for {
-		before := s.dec.InputOffset()
-		tok, err := s.dec.RawToken()
+		before := dec.InputOffset()
+		tok, err := dec.RawToken()
+		s.at = dec.InputOffset()
 		if errors.Is(err, io.EOF) {
 			return &s.out, s.atEnd()
 		}
@@ -139,9 +203,10 @@ func (s *scanner) open(t xml.StartElement, before int64) error {
 	if len(t.Attr) > maxAttributes {
 		return fault(ReasonRefusedSize, "%d attributes in one element, the limit is %d", len(t.Attr), maxAttributes)
 	}
-	f := frame{name: strings.ToLower(t.Name.Local), prefix: t.Name.Space, inner: s.dec.InputOffset()}
+	f := frame{tag: t.Name, name: strings.ToLower(t.Name.Local), prefix: t.Name.Space, start: before, inner: s.at}
 	if n := len(s.stack); n > 0 {
 		f.base, f.lang = s.stack[n-1].base, s.stack[n-1].lang
+		s.stack[n-1].parent = true
 	}
 	size := 0
 	for _, a := range t.Attr {
@@ -225,7 +290,7 @@ func (s *scanner) close(t xml.EndElement, before int64) error {
 		s.stack = s.stack[:n-1]
 		if f.name == name {
 			if len(s.stack) == 0 {
-				s.out.end = s.dec.InputOffset()
+				s.out.end = s.at
 			}
 			return nil
 		}

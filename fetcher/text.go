@@ -4,6 +4,7 @@ import (
 	"html"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	xhtml "golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
@@ -77,7 +78,19 @@ func fold(s string) string {
 	var b strings.Builder
 	b.Grow(len(s))
 	space, line := false, false
-	for _, r := range s {
+	for i := 0; i < len(s); {
+		end := i
+		for end < len(s) && graphic[s[end]] {
+			end++
+		}
+		if end > i {
+			separate(&b, space, line)
+			space, line = false, false
+			b.WriteString(s[i:end])
+			i = end
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s[i:])
 		switch {
 		case r == '\n' || r == '\r' || r == '\u2028' || r == '\u2029':
 			line = true
@@ -85,20 +98,52 @@ func fold(s string) string {
 			space = true
 		case r < ' ' || r == 0x7f || r == '\uFFFD' || r == '\uFEFF' || r >= 0xFFFE && r <= 0xFFFF:
 		default:
-			if b.Len() > 0 && line {
-				b.WriteByte('\n')
-			} else if b.Len() > 0 && space {
-				b.WriteByte(' ')
-			}
+			separate(&b, space, line)
 			space, line = false, false
-			b.WriteRune(r)
+			b.WriteString(s[i : i+n])
 		}
+		i += n
 	}
 	return b.String()
 }
 
+// separate writes what stands between two words.
+func separate(b *strings.Builder, space, line bool) {
+	switch {
+	case b.Len() == 0:
+	case line:
+		b.WriteByte('\n')
+	case space:
+		b.WriteByte(' ')
+	}
+}
+
+// graphic are the bytes of visible ASCII: text that folds to itself.
+var graphic = func() (t [256]bool) {
+	for b := '!'; b <= '~'; b++ {
+		t[b] = true
+	}
+	return t
+}()
+
 // oneLine is fold for titles: no line ends.
-func oneLine(s string) string { return strings.Join(strings.Fields(fold(s)), " ") }
+func oneLine(s string) string {
+	s = fold(s)
+	if plainLine(s) {
+		return s
+	}
+	return strings.Join(strings.Fields(s), " ")
+}
+
+// plainLine tells whether folded text holds no white space but single spaces of ASCII.
+func plainLine(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\n' || s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
 
 var markupTag = regexp.MustCompile(`</?[A-Za-z][A-Za-z0-9:]*(?:\s[^<>]*)?/?>|<!--`)
 

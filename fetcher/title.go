@@ -27,8 +27,8 @@ func (f *filler) title(texts []rawText, other string) (title string, isText bool
 	} else {
 		title = strings.TrimSpace(plainMarkup(t.markup))
 	}
-	if !isText {
-		title = absoluteMarkup(resolve(f.base, t.base), title)
+	if !isText && strings.Contains(title, "<") {
+		title = absoluteMarkup(f.from(t.base), title)
 	}
 	return first(title, other), isText
 }
