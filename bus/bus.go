@@ -101,7 +101,7 @@ func Open(ctx context.Context, o Options) (*Bus, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	b := &Bus{opts: o, log: o.Log, layout: layout{maxStore: o.MaxStore, replicas: 1, fetchers: o.FetchLimit, channels: o.Channels, concurrency: o.Concurrency}}
+	b := &Bus{opts: o, log: o.Log, layout: layout{maxStore: o.MaxStore, replicas: 1, shared: o.URL != "" || o.Listen != "", fetchers: o.FetchLimit, channels: o.Channels, concurrency: o.Concurrency}}
 	b.timing = timing{publish: publishBudget, attempt: attemptBudget, nak: firstNakWait}
 	b.link.closed, b.link.denied = make(chan struct{}), map[string]string{}
 	b.link.renew(ctx)

@@ -77,7 +77,7 @@ func (b *Bus) compare(ctx context.Context) (faults Faults) {
 	if len(missing) == asked {
 		return Faults{{Place: b.place(), Fact: "none of the streams exists for this account", Next: next}}
 	}
-	for _, spec := range b.layout.consumers() {
+	for _, spec := range append(b.layout.consumers(), b.layout.elected()...) {
 		if b.roleReads(spec) && !missing[spec.stream] {
 			faults = append(faults, b.compareConsumer(ctx, spec, next)...)
 		}

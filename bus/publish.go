@@ -50,6 +50,30 @@ func (b *Bus) PublishAlert(ctx context.Context, v news.Alert) (duplicate bool, e
 	return publish(ctx, b, alerts, v)
 }
 
+// StoreAlert stores the record of a match, as PublishAlert does. news.ErrConflict when another process stored this revision for another match:
+// then what this one knows of the alert is out of date.
+func (b *Bus) StoreAlert(ctx context.Context, v news.Alert) error {
+	ack, err := store(ctx, b, alerts, v)
+	if err != nil || !ack.Duplicate {
+		return err
+	}
+	s, err := b.handles.stream(ctx, b.js, streamAlerts)
+	if err != nil {
+		return fmt.Errorf("look at the stored revision of alert %s: %w", v.ID, err)
+	}
+	m, err := s.GetMsg(ctx, ack.Sequence)
+	if err != nil {
+		return fmt.Errorf("look at the stored revision of alert %s: %w", v.ID, err)
+	}
+	switch old, err := news.Decode[news.Alert](m.Data); {
+	case err != nil:
+		return fmt.Errorf("look at the stored revision of alert %s: %w", v.ID, err)
+	case old.Match.ID != v.Match.ID:
+		return fmt.Errorf("revision %d of alert %s tells of another match: %w", v.Revision, v.ID, news.ErrConflict)
+	}
+	return nil
+}
+
 // PublishDelivery makes a delivery due, as PublishItem does. The server knows its id for an hour, also after the delivery is done, so that
 // asking again on purpose needs a higher Replay. A channel that is not configured is refused: nobody would read the message.
 func (b *Bus) PublishDelivery(ctx context.Context, v news.Delivery) (duplicate bool, err error) {
@@ -90,9 +114,17 @@ func (b *Bus) knownChannel(channel string) error {
 }
 
 func publish[T news.Wire](ctx context.Context, b *Bus, t topic[T], v T) (duplicate bool, err error) {
-	data, err := news.Encode(v)
+	ack, err := store(ctx, b, t, v)
 	if err != nil {
 		return false, err
+	}
+	return ack.Duplicate, nil
+}
+
+func store[T news.Wire](ctx context.Context, b *Bus, t topic[T], v T) (*jetstream.PubAck, error) {
+	data, err := news.Encode(v)
+	if err != nil {
+		return nil, err
 	}
 	m := nats.NewMsg(t.subject(&v))
 	m.Data = data
@@ -102,10 +134,7 @@ func publish[T news.Wire](ctx context.Context, b *Bus, t topic[T], v T) (duplica
 	}
 	b.stamp(ctx, m)
 	ack, _, err := b.send(ctx, t.stream, m)
-	if err != nil {
-		return false, err
-	}
-	return ack.Duplicate, nil
+	return ack, err
 }
 
 // stamp sets the headers that every message carries.

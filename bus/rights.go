@@ -16,7 +16,7 @@ type roleSpec struct {
 	publish []string // subjects of its messages
 	sees    []string // streams whose state it looks at, besides those of its stages, readings and buckets
 	reads   []string // streams it reads with consumers of its own, which end with it
-	looks   []string // WorkQueues in which it looks for forgotten messages
+	looks   []string // streams in which it looks at single messages: WorkQueues for forgotten ones, ALERTS for what stands in the place of a record
 	drops   []string // streams it removes single messages of, read by number
 	pauses  bool     // consumers of channels
 	buckets []bucketRight
@@ -48,12 +48,12 @@ var roles = []roleSpec{
 		publish: []string{
 			"alerts.*.*", "outbox.due.*.*", "outbox.retry.*.*", "ledger.*.*", "dead.notifier.*", "dead.router.*", "dead.channel.*",
 		},
-		reads: []string{streamItems, streamMatches, streamAlerts, streamLedger, streamDead}, looks: []string{streamOutbox}, drops: []string{streamDead}, pauses: true,
+		reads: []string{streamItems, streamMatches, streamAlerts, streamLedger, streamDead}, looks: []string{streamAlerts, streamOutbox}, drops: []string{streamDead}, pauses: true,
 		buckets: []bucketRight{
 			{"sent", []string{">"}, false},
 			{"suppressed", []string{">"}, true},
 			{"silences", []string{">"}, false},
-			{"health", []string{"process.*", "troubles.notifier", "heartbeats"}, true},
+			{"health", []string{"process.*", "troubles.notifier", "heartbeats", leadKey}, true},
 			{"feedstate", nil, false},
 			{"watchlists", nil, false},
 		},
@@ -160,7 +160,7 @@ func (g *grant) read(stream string) {
 // one that is another role's.
 func (g *grant) spare(own func(consumerSpec) bool) {
 	const api = "$JS.API.CONSUMER."
-	for _, c := range consumers {
+	for _, c := range append(slices.Clone(consumers), layout{shared: true}.elected()...) {
 		at := c.stream + "." + c.name
 		if !slices.Contains(g.allow, api+"CREATE."+c.stream+".>") {
 			continue

@@ -81,7 +81,7 @@ func (p *puller[T]) finish(ctx context.Context, m jetstream.Msg, meta Meta, id s
 
 // ours tells whether an error is the fault of the bus or of the end of work, not of the message: such a message is never given up.
 func ours(ctx context.Context, err error) bool {
-	return errors.Is(err, ErrStoreFull) || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrClosed) || errors.Is(err, context.Canceled) && ctx.Err() != nil
+	return errors.Is(err, ErrStoreFull) || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrClosed) || errors.Is(err, ErrDeposed) || errors.Is(err, context.Canceled) && ctx.Err() != nil
 }
 
 // backOff is the delay before the next delivery: 1 s after the first, doubling, at most a minute (60 times the first).

@@ -12,7 +12,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-const setupBudget = 30 * time.Second // for one stream or consumer; a cluster elects a leader first
+const (
+	setupBudget  = 30 * time.Second // for one stream or consumer; a cluster elects a leader first
+	setupAttempt = 10 * time.Second // for one answer
+)
 
 // Setup opens the bus at an external server with Options.Setup, closes it again, and tells what was made or changed, in the order of the work. A second
 // call changes nothing. Errors as those of Open.
@@ -60,7 +63,7 @@ func (b *Bus) setup(ctx context.Context) error {
 	if err := faults.err(); err != nil {
 		return err
 	}
-	for _, want := range b.layout.consumers() {
+	for _, want := range append(b.layout.consumers(), b.layout.elected()...) {
 		if err := patiently(ctx, func(ctx context.Context) error { return b.setupConsumer(ctx, want) }); err != nil {
 			faults.add("consumer "+want.stream+"/"+want.name, cause(err), setupNext(err))
 		}
@@ -116,13 +119,16 @@ func setupNext(err error) string {
 	return "look at the log of the server"
 }
 
-// patiently tries again while a cluster is electing leaders or waiting for its servers, within the setup's budget.
+// patiently tries again while a cluster is electing leaders or waiting for its servers, within the setup's budget. A leader that goes takes
+// what it was asked with it, so an attempt without an answer is repeated too.
 func patiently(ctx context.Context, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, setupBudget)
 	defer cancel()
 	for wait := firstRetryWait; ; wait = min(2*wait, maxRetryWait) {
-		err := f(ctx)
-		if err == nil || !electing(err) {
+		try, stop := context.WithTimeout(ctx, setupAttempt)
+		err := f(try)
+		stop()
+		if err == nil || !electing(err) && !errors.Is(err, context.DeadlineExceeded) {
 			return err
 		}
 		sleep(ctx, wait)

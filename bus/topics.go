@@ -64,6 +64,7 @@ type consumerSpec struct {
 	ackWait                     time.Duration
 	maxAckPending               int
 	pinned                      bool // one client at a time gets messages
+	unacked                     bool // messages need no acknowledgement
 	giveUp                      int  // after so many deliveries a failing message becomes a dead letter; 0: never
 }
 
@@ -167,6 +168,7 @@ var dead = topic[news.DeadLetter]{
 type layout struct {
 	maxStore    int64
 	replicas    int
+	shared      bool // several processes may be on this bus
 	fetchers    int
 	channels    []string // nil: not stated, leave the OUTBOX consumers as they are
 	concurrency map[string]int
@@ -241,6 +243,9 @@ func (c consumerSpec) config() jetstream.ConsumerConfig {
 	out := jetstream.ConsumerConfig{
 		Name: c.name, Durable: c.name, FilterSubject: c.filter, AckPolicy: jetstream.AckExplicitPolicy, AckWait: c.ackWait,
 		MaxDeliver: -1, MaxAckPending: c.maxAckPending, MaxWaiting: 512,
+	}
+	if c.unacked {
+		out.AckPolicy, out.AckWait, out.MaxAckPending, out.DeliverPolicy = jetstream.AckNonePolicy, 0, 0, jetstream.DeliverNewPolicy
 	}
 	if c.pinned {
 		out.PriorityPolicy, out.PriorityGroups, out.PinnedTTL = jetstream.PriorityPolicyPinned, []string{pinGroup}, pinnedTTL

@@ -22,7 +22,7 @@ const (
 
 // cameBack lets the channel wait for foldBacklog when much is pending for it.
 func (n *Notifier) cameBack(g *gate) {
-	if n.o.ReplayLedger == nil || n.o.Replay == nil {
+	if n.o.ReplayLedger == nil || n.o.Replay == nil || n.o.Plans != nil && !n.o.Plans() {
 		return
 	}
 	n.foldMu.Lock()

@@ -37,6 +37,9 @@ func (n *Notifier) count(l news.LedgerEntry) {
 		return
 	}
 	n.fold.Add(l)
+	if n.next != nil {
+		n.next.Add(l)
+	}
 }
 
 func (n *Notifier) accept(d *news.Delivery) {

@@ -31,6 +31,7 @@ type Options struct {
 	Channels []Channel
 
 	// Publish functions return nil only when the record is stored. They de-duplicate by the record's Key (Delivery: by id and replay).
+	// PublishAlert may give news.ErrConflict: another process stored this revision for another match.
 	PublishAlert    func(ctx context.Context, a news.Alert) error
 	PublishDelivery func(ctx context.Context, d news.Delivery) error
 	PublishLedger   func(ctx context.Context, l news.LedgerEntry) error
@@ -49,6 +50,8 @@ type Options struct {
 	// from the configuration alone.
 	LoadSilences func(ctx context.Context) (data []byte, rev uint64, err error)
 	SaveSilences func(ctx context.Context, data []byte, rev uint64) (uint64, error)
+	// Plans tells whether this process is the one that plans: TakeOver says what that means. Always when nil.
+	Plans func() bool
 	// Pause stops the channel's consumer until a time, while its circuit is open. May be nil: deliveries then come back one by one.
 	Pause func(ctx context.Context, channel string, until time.Time) error
 
@@ -78,7 +81,9 @@ type Notifier struct {
 	feedback map[string]bool // ids of the verdicts that were counted
 
 	fold   *Fold
+	next   *Fold // takes the place of fold soon; nil but during TakeOver
 	foldMu sync.Mutex
+	behind bool // another process stored records that stories does not know; guarded by its turn
 	m      *metrics
 }
 
@@ -155,11 +160,13 @@ func (o *Options) complete() error {
 }
 
 // Restore rebuilds the state of open alerts from ALERTS, and the counts of the ledger. Call it once, before the first Handle call.
-func (n *Notifier) Restore(ctx context.Context) error {
-	since := n.o.Now().Add(-retention)
+func (n *Notifier) Restore(ctx context.Context) error { return n.restore(ctx, n.count) }
+
+func (n *Notifier) restore(ctx context.Context, count func(news.LedgerEntry)) error {
+	since := n.o.Now().Add(-Retention)
 	if n.o.ReplayLedger != nil {
 		err := n.o.ReplayLedger(ctx, since, func(l news.LedgerEntry) error {
-			n.count(l)
+			count(l)
 			n.holds.learn(&l)
 			return nil
 		})
@@ -198,6 +205,9 @@ func (n *Notifier) HandleMatch(ctx context.Context, m news.Match) error {
 	s := n.stories
 	s.turn.Lock()
 	defer s.turn.Unlock()
+	if err := n.catchUp(ctx); err != nil {
+		return err
+	}
 	if err := n.storeWaiting(ctx); err != nil {
 		return err
 	}
@@ -207,10 +217,6 @@ func (n *Notifier) HandleMatch(ctx context.Context, m news.Match) error {
 	return n.storeWaiting(ctx)
 }
 
-// Follow takes in a record that another process stored, so that this one knows the stories as they are when it takes over. A record that is known
-// changes nothing, so that all of ALERTS may be handed in.
-func (n *Notifier) Follow(a news.Alert) { n.stories.restore(&a) }
-
 // storeWaiting stores the record that was decided last, if it is not stored yet. The caller holds the turn.
 func (n *Notifier) storeWaiting(ctx context.Context) error {
 	a := n.stories.waiting
@@ -218,7 +224,7 @@ func (n *Notifier) storeWaiting(ctx context.Context) error {
 		return nil
 	}
 	if err := n.publishAlert(ctx, *a); err != nil {
-		return err
+		return n.overtaken(err)
 	}
 	n.m.alert(a)
 	n.stories.stored()

@@ -9,9 +9,9 @@ import (
 	"tocsin/notifier/story"
 )
 
-// retention is how long an alert is remembered after its last revision. It equals the age of bucket sent: as long as a delivery id could be
+// Retention is how long an alert is remembered after its last revision. It equals the age of bucket sent: as long as a delivery id could be
 // taken for one that was sent, no revision number is given out twice.
-const retention = sentAge
+const Retention = sentAge
 
 // Bounds of what is remembered; beyond them the oldest is forgotten.
 const (
@@ -92,7 +92,7 @@ func (s *stories) take(m *news.Match, now time.Time) bool {
 		return false
 	}
 	if s.taken++; s.taken%sweepEvery == 0 {
-		s.forgetBefore(now.Add(-retention))
+		s.forgetBefore(now.Add(-Retention))
 	}
 	id, l := s.place(m, now)
 	o := s.alert(id, m.Watchlist, now)
@@ -211,11 +211,11 @@ func (s *stories) tail(alert string, revision int) *news.Alert {
 	return nil
 }
 
-// sweep forgets alerts whose last revision is older than retention.
+// sweep forgets alerts whose last revision is older than Retention.
 func (s *stories) sweep(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.forgetBefore(now.Add(-retention))
+	s.forgetBefore(now.Add(-Retention))
 	for len(s.open) > maxOpen {
 		s.forgetOldest()
 	}

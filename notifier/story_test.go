@@ -177,22 +177,6 @@ func TestAMatchMakesOneRecord(t *testing.T) {
 	}
 }
 
-// TestAProcessThatFollowsKnowsTheStories: it goes on where another process ended, without a start of its own.
-func TestAProcessThatFollowsKnowsTheStories(t *testing.T) {
-	m := newModel()
-	ch := (&endpoint{}).channel("desk")
-	one, two := m.start(t, config(t, oneRoute), ch), m.start(t, config(t, oneRoute), ch)
-	must(t, one.HandleMatch(t.Context(), match("i1", about("raid"))))
-	for range 2 {
-		two.Follow(m.alerts[0])
-	}
-	must(t, two.HandleMatch(t.Context(), match("i1", about("raid"))))
-	must(t, two.HandleMatch(t.Context(), match("i2", about("raid"))))
-	one.Follow(m.alerts[1])
-	must(t, one.HandleMatch(t.Context(), match("i3", about("raid"))))
-	sameRows(t, m, row{kind: news.KindFirst, revision: 1}, row{kind: news.KindFold, revision: 2}, row{kind: news.KindFold, revision: 3})
-}
-
 // TestRecordsAreStoredInOrder: a record that could not be stored is stored before the next match is decided, as it was decided.
 func TestRecordsAreStoredInOrder(t *testing.T) {
 	m := newModel()
@@ -263,8 +247,8 @@ func TestOpenAlertsAreBounded(t *testing.T) {
 	now := time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 	x, y := match("old", about("x")), match("new", about("y"))
 	s.take(&x, now)
-	s.take(&y, now.Add(retention))
-	s.sweep(now.Add(retention + time.Hour))
+	s.take(&y, now.Add(Retention))
+	s.sweep(now.Add(Retention + time.Hour))
 	if s.counts().alerts != 1 || len(s.items) != 1 || len(s.matches) != 1 || len(s.of) != 1 {
 		t.Errorf("%+v, %d items, %d matches, %d stories: the old ones must be forgotten", s.counts(), len(s.items), len(s.matches), len(s.of))
 	}

@@ -36,7 +36,7 @@ func (in *instance) watchHealth(ctx context.Context) error {
 		}
 		t, err = in.storedTroubles(ctx, s, key)
 	}
-	stored, looked := "", time.Now()
+	stored, looked, told := "", time.Now(), true
 	for pause(ctx, healthEvery) {
 		now := time.Now()
 		if now.Round(0).Sub(looked.Round(0)) > 3*healthEvery {
@@ -45,6 +45,17 @@ func (in *instance) watchHealth(ctx context.Context) error {
 		looked = now
 		conds := in.conditions(now, t)
 		in.remark(conds)
+		tells := in.tells()
+		if tells && !told { // another process did until now
+			fresh, err := in.storedTroubles(ctx, s, key)
+			if err != nil {
+				continue
+			}
+			t, stored, conds = fresh, "", in.conditions(now, fresh)
+		}
+		if told = tells; !tells {
+			continue
+		}
 		alerts := t.look(now, conds)
 		if !in.tellAll(ctx, alerts) {
 			continue
@@ -107,7 +118,7 @@ func (in *instance) conditions(now time.Time, t *troubles) []condition {
 		t.total = len(feeds)
 		out = append(out, feedConditions(feeds, now, in.fetch.NetworkDown())...)
 	}
-	if in.roles.notifier {
+	if in.roles.notifier && in.plans() {
 		out = append(out, in.channelConditions()...)
 		out = append(out, in.dead.conditions(now)...)
 		if n := in.notify.Missing(); n > 0 {

@@ -121,9 +121,6 @@ func (in *instance) followAlerts(ctx context.Context) error {
 	return in.bus.ReadAlerts(ctx, time.Now().Add(-30*24*time.Hour), true, func(a news.Alert, m bus.Meta) error {
 		in.page.Alert(&a, m.Sequence)
 		if a.Kind != news.KindHeartbeat {
-			if in.roles.notifier {
-				in.notify.Follow(a)
-			}
 			in.recent.add(a)
 		}
 		return nil

@@ -146,6 +146,29 @@ func (in *instance) exchange(ctx context.Context, s *bus.State, host string) err
 	return nil
 }
 
+// tells tells whether this process is the one of its roles that tells people of troubles: several with the same eyes would tell them several times.
+func (in *instance) tells() bool {
+	switch {
+	case !in.clustered():
+		return true
+	case in.roles.notifier:
+		return in.plans()
+	}
+	return in.others.first(in.roles, time.Now())
+}
+
+// first tells that no other living process with these roles comes before this one.
+func (p *processes) first(r roles, now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for key, x := range p.all {
+		if key < p.own && strings.Join(x.Roles, ",") == r.String() && now.Sub(x.changed) < processLost {
+			return false
+		}
+	}
+	return true
+}
+
 // ownStages are the stages that run here: what was heard of others is not passed on as ours.
 func (in *instance) ownStages() map[string]time.Time {
 	own := map[string]time.Time{}

@@ -53,6 +53,7 @@ type instance struct {
 	began    time.Time
 	out      std
 
+	term          atomic.Pointer[bus.Term] // of planning, on a bus that others may be on; nil while another process plans
 	others        *processes
 	dead          deadWatch
 	mismatchSince time.Time // of the ledger; only watchHealth uses it
@@ -94,22 +95,12 @@ func (in *instance) pipeline() []stage {
 		}
 	}
 	if in.roles.notifier {
+		s = append(s, in.planners()...)
 		s = append(s,
-			stage{"notifier", func(ctx context.Context) error {
-				return in.bus.ConsumeMatches(ctx, 1, noMeta(traced(in.trace, "raise alert", aboutMatch, in.notify.HandleMatch)))
-			}},
-			stage{"router", func(ctx context.Context) error {
-				return in.bus.ConsumeAlerts(ctx, routerWorkers, noMeta(traced(in.trace, "route alert", aboutAlert, in.notify.HandleAlert)))
-			}})
-		s = append(s,
-			stage{"holds", in.notify.Run},
 			stage{"canaries' end", func(ctx context.Context) error {
 				return in.bus.ConsumeDeliveries(ctx, news.CanaryChannel, 1, func(ctx context.Context, d news.Delivery, _ bus.Meta) error { return in.notify.HandleDelivery(ctx, d) })
 			}},
 			stage{"dead letter watch", in.followDead})
-		if !in.cfg.Health.Heartbeat.Off() {
-			s = append(s, stage{"heartbeats", in.sendHeartbeats})
-		}
 		for _, ch := range in.channels {
 			s = append(s, stage{"channel " + ch.ID, func(ctx context.Context) error {
 				return in.bus.ConsumeDeliveries(ctx, ch.ID, max(1, ch.Concurrency), noMeta(traced(in.trace, "deliver", aboutDelivery, in.notify.HandleDelivery)))
@@ -169,8 +160,8 @@ func open(ctx context.Context, cfg config, r roles, log *slog.Logger, out std) (
 	if err = in.openWatchlists(ctx, lists, broken); err != nil {
 		return in, err
 	}
-	if !in.roles.notifier {
-		return in, nil // the key of another role may not read what a notifier knows
+	if in.shared() {
+		return in, nil // whoever comes to plan reads it then
 	}
 	return in, in.notify.Restore(ctx)
 }
@@ -238,9 +229,6 @@ func (in *instance) buildRooms(feeds []fetcher.Feed) error {
 	if in.notify, err = notifier.New(o); err != nil {
 		return usage(fmt.Errorf("notifier: %w", err))
 	}
-	if in.clustered() && in.roles.notifier && in.cfg.Notifier.Waits() {
-		in.log.Warn("routes have digests, groups, quiet hours or throttles: run only one notifier on this bus", "component", "notifier")
-	}
 	return in.buildPage()
 }
 
@@ -269,8 +257,8 @@ func (in *instance) notifierOptions() notifier.Options {
 	sent, silences := in.bus.State("sent"), in.bus.State("silences")
 	return notifier.Options{
 		Config: in.cfg.Notifier, Channels: in.channels,
-		PublishAlert: discardDup(in.bus.PublishAlert), PublishDelivery: discardDup(in.bus.PublishDelivery),
-		PublishLedger: discardDup(in.bus.PublishLedger), PublishDead: discardDup(in.bus.PublishDead),
+		PublishAlert: in.storeAlert, PublishDelivery: discardDup(in.bus.PublishDelivery),
+		PublishLedger: in.writeLedger, PublishDead: discardDup(in.bus.PublishDead), Plans: in.plans,
 		ArmRetry: in.bus.ArmRetry, LoadSent: sent.Get, SaveSent: sent.Put,
 		Replay: func(ctx context.Context, since time.Time, f func(news.Alert) error) error {
 			return in.bus.ReadAlerts(ctx, since, false, func(a news.Alert, _ bus.Meta) error { return f(a) })

@@ -17,7 +17,7 @@ func delivery() dashboard {
 				map[string][2]string{"0": {"closed", "green"}, "1": {"cut off", "red"}}, ranged(`max by (channel) (tocsin_circuit_open{+channel=~"$channel"})`, "{{channel}}")),
 			series("Alert to delivered, 95th percentile", "From the alert record to the endpoint's answer, held ones left out.", "s", 12,
 				target{expr: quantile("0.95", "tocsin_alert_to_delivered_seconds", "channel"), legend: "{{channel}}"}),
-			series("Ledger", "Deliveries of the last weeks by what became of them. Accepted is the sum of the others.", "short", 8, ranged(`sum by (state) (tocsin_ledger_entries{})`, "{{state}}")),
+			series("Ledger", "Deliveries of the last weeks by what became of them. Accepted is the sum of the others.", "short", 8, ranged(`max by (state) (tocsin_ledger_entries{})`, "{{state}}")),
 			number("Unaccounted for", "Must be 0.", "short", 4, ranged(`sum(tocsin_ledger_mismatch{})`, "missing"), limits(1, 1)),
 			number("Ambiguous sends", "Attempts after which the endpoint may have the message although no answer came: the only source of duplicates.", "short", 4,
 				last(`sum(increase(tocsin_deliveries_ambiguous_total{+channel=~"$channel"}[$__range]))`), limits(1, 100)),
