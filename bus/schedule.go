@@ -118,6 +118,35 @@ func schedule(subject, target string, at time.Time) *nats.Msg {
 	return m
 }
 
+// Queued tells which deliveries of the channel have a message in OUTBOX: due, in the hands of a handler, or armed. All are seen at one moment.
+func (b *Bus) Queued(ctx context.Context, channel string) (has func(id string) bool, err error) {
+	if err := b.publish.enter(); err != nil {
+		return nil, fmt.Errorf("list deliveries of channel %s: %w", channel, err)
+	}
+	defer b.publish.leave()
+	ctx, cancel := context.WithTimeout(ctx, publishBudget)
+	defer cancel()
+	ids := map[string]bool{}
+	err = patiently(ctx, func(ctx context.Context) error {
+		s, err := b.handles.stream(ctx, b.js, streamOutbox)
+		if err != nil {
+			return err
+		}
+		info, err := s.Info(ctx, jetstream.WithSubjectFilter("outbox.*."+token(channel)+".*"))
+		if err != nil {
+			return err
+		}
+		for subject := range info.State.Subjects {
+			ids[subject[strings.LastIndexByte(subject, '.')+1:]] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list deliveries of channel %s: %w", channel, err)
+	}
+	return func(id string) bool { return ids[token(id)] }, nil
+}
+
 // PauseChannel stops the deliveries of a channel until the given time; a time that has passed lets them go on at once. What is under way is
 // not stopped.
 func (b *Bus) PauseChannel(ctx context.Context, channel string, until time.Time) error {

@@ -288,6 +288,7 @@ func TestAFiringTakesNothingAway(t *testing.T) {
 			})
 		})
 		eventually(t, "the retry, while the first is under way", func() bool { return calls.Load() == 2 })
+		queued(t, b, "d1", true)
 		if s := streamStatus(t, b, "OUTBOX"); s.Messages != 2 {
 			t.Errorf("%d messages, want the first and its retry", s.Messages)
 		}
@@ -296,5 +297,22 @@ func TestAFiringTakesNothingAway(t *testing.T) {
 		if s := streamStatus(t, b, "OUTBOX"); s.Messages != 0 || calls.Load() != 2 {
 			t.Errorf("%d messages are left after %d calls", s.Messages, calls.Load())
 		}
+		queued(t, b, "d1", false)
+		if err := b.ArmRetry(ctx, delivery("d1"), time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		queued(t, b, "d1", true)
+		queued(t, b, "d2", false)
 	})
+}
+
+func queued(t *testing.T, b *bus.Bus, id string, want bool) {
+	t.Helper()
+	has, err := b.Queued(ctxOf(t), "mail")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if has(id) != want {
+		t.Errorf("%s has a message: %v, want %v", id, !want, want)
+	}
 }

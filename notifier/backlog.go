@@ -18,6 +18,7 @@ import (
 const (
 	backlogMost = 20
 	claimAge    = 2 * time.Minute // after which a claim that the ledger does not confirm ends
+	claimLook   = time.Second     // how often a sender asks whether it does: the message holds a place of its channel meanwhile
 )
 
 // cameBack lets the channel wait for foldBacklog when much is pending for it.
@@ -68,8 +69,8 @@ func (n *Notifier) isFolded(j *job, now time.Time) (done bool, err error) {
 	if tied {
 		return true, nil
 	}
-	if age := now.Sub(j.st.At); age < claimAge {
-		return true, news.Later(claimAge-max(age, 0), errHeld)
+	if age := now.Sub(j.st.At); age < claimAge && !n.abandoned(j) {
+		return true, news.Later(claimLook, errHeld)
 	}
 	return false, nil
 }

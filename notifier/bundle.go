@@ -294,12 +294,8 @@ func (n *Notifier) rebuild(ctx context.Context, l news.LedgerEntry) error {
 		l.Next = time.Time{}
 	}
 	if l.Event == news.EventBundled {
-		full := defaultMaxItems
-		if t.digest != nil {
-			full = t.digest.maxItems()
-		}
 		b := &bundle{l: l, ch: g.ch, recorded: true}
-		b.d, b.err = n.compose(&l, alerts, g.ch, full)
+		b.d, b.err = n.compose(&l, alerts, g.ch, n.fullOf(l.Route))
 		n.holds.bundles[l.Delivery] = b
 		return nil
 	}

@@ -17,11 +17,12 @@ const (
 	deadGone      = "gone"       // the endpoint is closed for good
 	deadNoChannel = "no_channel" // its channel is no longer configured
 	deadRender    = "render"     // it cannot be written in the channel's form
+	deadLost      = "lost"       // its message is gone, and it cannot be made again
 )
 
 // DeadReasons lists the reasons of dead letters.
 func DeadReasons() []string {
-	return []string{deadExhausted, deadExpired, deadGone, deadNoChannel, deadPermanent, deadRefused, deadRender}
+	return []string{deadExhausted, deadExpired, deadGone, deadLost, deadNoChannel, deadPermanent, deadRefused, deadRender}
 }
 
 // stageChannel is DeadLetter.Stage for deliveries.

@@ -16,6 +16,7 @@ type metrics struct {
 	outcomes   *prometheus.CounterVec
 	attempts   *prometheus.CounterVec
 	ambiguous  *prometheus.CounterVec
+	rescued    *prometheus.CounterVec
 	template   *prometheus.CounterVec
 	folded     *prometheus.CounterVec
 	feedback   *prometheus.CounterVec
@@ -48,7 +49,7 @@ const histogramRest = 4
 // buckets included. An alert's feedback counts for its rules too: entities means both.
 func MaxSeries(channels, routes, lists, entities int) int {
 	hist := len(latencyBuckets()) + histogramRest
-	perChannel := 3 + len(Verdicts()) + 1 + 3 + 2*hist + 3              // outcomes, attempts, faults, latencies, circuit and queue
+	perChannel := 3 + len(Verdicts()) + 2 + 3 + 2*hist + 3              // outcomes, attempts, ambiguous and rescued, faults, latencies, circuit and queue
 	perList := len(news.Severities())*alertKinds + verdictsOfPeople + 1 // and the entity "other" of feedback
 	none := 1                                                           // suppressed for want of a route
 	return channels*perChannel + none + routes + lists*perList + min(entities, maxFeedbackLabels)*verdictsOfPeople + 2*hist + 10
@@ -89,6 +90,9 @@ func newMetrics(r prometheus.Registerer, n *Notifier) (*metrics, error) {
 		ambiguous: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tocsin_deliveries_ambiguous_total", Help: "Attempts after which the endpoint may have the message although no answer came: the only source of duplicates.",
 		}, ch),
+		rescued: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tocsin_deliveries_rescued_total", Help: "Pending deliveries that had no message any more and were planned again: 0 unless the bus loses messages.",
+		}, ch),
 		template: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tocsin_template_errors_total", Help: "Alerts that could not be written in the form of a channel.",
 		}, ch),
@@ -103,7 +107,7 @@ func newMetrics(r prometheus.Registerer, n *Notifier) (*metrics, error) {
 		total:      prometheus.NewHistogramVec(histogram("tocsin_seen_to_delivered_seconds", "From first seen to the endpoint's answer."), ch),
 		canaryTook: prometheus.NewHistogram(histogram("tocsin_canary_seconds", "From the entry of a test item of the program itself behind the fetcher to its closed ledger entry.")),
 	}
-	all := []prometheus.Collector{m.alerts, m.outcomes, m.attempts, m.ambiguous, m.template, m.folded, m.feedback, m.seen, m.sent, m.total, m.canaryTook, m.beat, newStateCollector(n)}
+	all := []prometheus.Collector{m.alerts, m.outcomes, m.attempts, m.ambiguous, m.rescued, m.template, m.folded, m.feedback, m.seen, m.sent, m.total, m.canaryTook, m.beat, newStateCollector(n)}
 	var errs []error
 	for _, c := range all {
 		errs = append(errs, r.Register(c))
@@ -116,6 +120,7 @@ func newMetrics(r prometheus.Registerer, n *Notifier) (*metrics, error) {
 			m.attempts.WithLabelValues(c.ID, v.String())
 		}
 		m.ambiguous.WithLabelValues(c.ID)
+		m.rescued.WithLabelValues(c.ID)
 		m.template.WithLabelValues(c.ID)
 		m.folded.WithLabelValues(c.ID)
 		m.sent.WithLabelValues(c.ID)

@@ -39,6 +39,9 @@ tocsin_circuit_open{channel="desk"} 0
 # HELP tocsin_deliveries_ambiguous_total Attempts after which the endpoint may have the message although no answer came: the only source of duplicates.
 # TYPE tocsin_deliveries_ambiguous_total counter
 tocsin_deliveries_ambiguous_total{channel="desk"} 1
+# HELP tocsin_deliveries_rescued_total Pending deliveries that had no message any more and were planned again: 0 unless the bus loses messages.
+# TYPE tocsin_deliveries_rescued_total counter
+tocsin_deliveries_rescued_total{channel="desk"} 0
 # HELP tocsin_deliveries_total Deliveries that came to rest, by channel and outcome (delivered, dead, suppressed).
 # TYPE tocsin_deliveries_total counter
 tocsin_deliveries_total{channel="desk",outcome="dead"} 1
@@ -61,7 +64,8 @@ tocsin_ledger_entries{state="suppressed"} 1
 tocsin_ledger_mismatch 0
 `
 	names := []string{
-		"tocsin_alerts_total", "tocsin_circuit_open", "tocsin_deliveries_ambiguous_total", "tocsin_deliveries_total", "tocsin_delivery_attempts_total",
+		"tocsin_alerts_total", "tocsin_circuit_open", "tocsin_deliveries_ambiguous_total", "tocsin_deliveries_rescued_total", "tocsin_deliveries_total",
+		"tocsin_delivery_attempts_total",
 		"tocsin_ledger_entries", "tocsin_ledger_mismatch",
 	}
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), names...); err != nil {

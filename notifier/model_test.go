@@ -25,6 +25,7 @@ type model struct {
 	dead   []news.DeadLetter
 	due    map[string]news.Delivery // by channel.id, and a number when a schedule fired
 	fired  int
+	alone  bool // processes know that no other one sends
 	retry  map[string]armed
 	sent   map[string]cell
 	seen   map[string]bool // Msg-Ids
@@ -104,7 +105,7 @@ func (m *model) pass(d time.Duration) {
 func (m *model) options(t testing.TB, c Config, channels ...Channel) Options {
 	t.Helper()
 	return Options{
-		Config: c, Channels: channels, Now: m.clock, AckWait: 30 * time.Second,
+		Config: c, Channels: channels, Now: m.clock, AckWait: 30 * time.Second, Alone: m.alone,
 		PublishAlert: func(_ context.Context, a news.Alert) error {
 			m.step("alert", func() {
 				if m.once("ALERTS", a.Key()) {
@@ -149,6 +150,18 @@ func (m *model) options(t testing.TB, c Config, channels ...Channel) Options {
 			}
 			m.step("arm", func() { m.retry[sentKey(&d)] = armed{d, at} })
 			return nil
+		},
+		Queued: func(_ context.Context, channel string) (func(string) bool, error) {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			ids := map[string]bool{}
+			for _, d := range m.due {
+				ids[d.Channel+d.ID] = true
+			}
+			for _, a := range m.retry {
+				ids[a.d.Channel+a.d.ID] = true
+			}
+			return func(id string) bool { return ids[channel+id] }, nil
 		},
 		LoadSent: func(_ context.Context, key string) ([]byte, uint64, error) {
 			m.mu.Lock()

@@ -38,6 +38,8 @@ type Options struct {
 	PublishDead     func(ctx context.Context, d news.DeadLetter) error
 	// ArmRetry brings d back to HandleDelivery at the given time. Arming again replaces the time.
 	ArmRetry func(ctx context.Context, d news.Delivery, at time.Time) error
+	// Queued tells which deliveries of a channel have a message in OUTBOX: due, in a sender's hands, or armed. May be nil: Rescue then does nothing.
+	Queued func(ctx context.Context, channel string) (has func(id string) bool, err error)
 	// LoadSent and SaveSent are the guard under "<channel>.<delivery id>": news.ErrNotFound when it was never written, news.ErrConflict when
 	// rev is not the latest revision. rev 0 creates.
 	LoadSent func(ctx context.Context, key string) (data []byte, rev uint64, err error)
@@ -57,6 +59,9 @@ type Options struct {
 
 	FeedbackKey []byte // signs the links of feedback; no links when empty
 
+	// Alone says that no other process can send: what was in a sender's hands before this one began is in nobody's now, and does not wait for AckWait.
+	Alone bool
+
 	AckWait    time.Duration         // how long the bus waits before it brings an unacknowledged delivery back; 30 s when 0
 	Now        func() time.Time      // time.Now when nil
 	Log        *slog.Logger          // discarded when nil
@@ -66,6 +71,7 @@ type Options struct {
 // Notifier turns matches into alerts, alerts into deliveries, and makes the deliveries. Its methods may be called from several goroutines.
 type Notifier struct {
 	o       Options
+	began   time.Time
 	root    *tree
 	maxAge  time.Duration
 	gates   map[string]*gate // by channel id
@@ -104,7 +110,7 @@ func New(o Options) (*Notifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Notifier{o: o, root: root, maxAge: o.Config.maxAge(), gates: map[string]*gate{}, fold: NewFold()}
+	n := &Notifier{o: o, began: o.Now(), root: root, maxAge: o.Config.maxAge(), gates: map[string]*gate{}, fold: NewFold()}
 	n.quiet, n.holds, n.feedback = o.Config.intervals(), newHolds(), map[string]bool{}
 	if n.stories, err = newStories(&o.Config); err != nil {
 		return nil, err

@@ -138,7 +138,7 @@ func TestAnAlertIsNotLostToATemplate(t *testing.T) {
 }
 
 func TestReasonsAreClosed(t *testing.T) {
-	if !slices.IsSorted(DeadReasons()) || len(DeadReasons()) != 7 {
+	if !slices.IsSorted(DeadReasons()) || len(DeadReasons()) != 8 {
 		t.Errorf("reasons %v", DeadReasons())
 	}
 	for _, v := range Verdicts() {

@@ -86,7 +86,7 @@ func (n *Notifier) resume(ctx context.Context, j *job) (done bool, err error) {
 	case j.st.Bury != "":
 		return true, n.finish(ctx, j)
 	case j.st.State == news.SentSending:
-		if age := now.Sub(j.st.At); age < n.o.AckWait {
+		if age := now.Sub(j.st.At); age < n.o.AckWait && !n.abandoned(j) {
 			return true, news.Later(n.o.AckWait-max(age, 0), errTaken)
 		}
 		return n.ambiguous(ctx, j)
@@ -97,6 +97,9 @@ func (n *Notifier) resume(ctx context.Context, j *job) (done bool, err error) {
 	}
 	return false, nil
 }
+
+// abandoned tells that the process which wrote the guard is gone for certain.
+func (n *Notifier) abandoned(j *job) bool { return n.o.Alone && j.st.At.Before(n.began) }
 
 // noteAttempt writes the ledger entry of the last attempt, if one was made since the last replay.
 func (n *Notifier) noteAttempt(ctx context.Context, j *job) error {

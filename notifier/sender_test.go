@@ -281,6 +281,34 @@ func TestTheGuardStopsASecondSender(t *testing.T) {
 	}
 }
 
+// TestWhatADeadProcessHeldGoesOnAtOnce: where no other process can send, nothing is left of a process that has ended.
+func TestWhatADeadProcessHeldGoesOnAtOnce(t *testing.T) {
+	for _, state := range []string{news.SentSending, news.SentFolded} {
+		for _, before := range []bool{true, false} {
+			m, e := newModel(), &endpoint{}
+			m.alone = true
+			n := m.start(t, config(t, oneRoute), e.channel("desk"))
+			d := planned(t, m, n, "i1")[0]
+			hold := func() { m.guard(t, &d, sentState{SentRecord: news.SentRecord{State: state, Attempt: 1, At: m.now}}) }
+			if before {
+				hold()
+			}
+			m.pass(time.Second)
+			n = m.start(t, config(t, oneRoute), e.channel("desk"))
+			if !before {
+				hold()
+				later(t, n.HandleDelivery(t.Context(), d))
+				continue
+			}
+			must(t, n.HandleDelivery(t.Context(), d))
+			if ambiguous := m.events(news.EventAttempt); e.calls != 1 || (len(ambiguous) == 1) != (state == news.SentSending) {
+				t.Errorf("%s: %d attempts, ledger %s", state, e.calls, m.story())
+			}
+			balanced(t, m, n)
+		}
+	}
+}
+
 func TestALostCompareAndSetIsNeverAcknowledged(t *testing.T) {
 	for _, r := range []Result{{Verdict: Delivered}, {Verdict: Retry, Status: "busy"}, {Verdict: Permanent, Status: "550"}} {
 		t.Run(r.Verdict.String(), func(t *testing.T) {

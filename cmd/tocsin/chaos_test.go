@@ -186,11 +186,11 @@ func missingOf(s map[string]int) int {
 func chaosSize() (mentions, feeds, kills int, span time.Duration) {
 	switch {
 	case os.Getenv("TOCSIN_SOAK") != "":
-		return 25_000, 100, 30, 15 * time.Minute
+		return 25_000, 100, 30, 10 * time.Minute
 	case testing.Short():
 		return 90, 20, 3, 6 * time.Second
 	}
-	return 1250, 20, 10, 20 * time.Second
+	return 1250, 20, 10, 15 * time.Second
 }
 
 // TestChaos kills the process at random moments while alerts flow to four receivers that answer wrongly three times in ten: every alert is named
@@ -217,7 +217,7 @@ func TestChaos(t *testing.T) {
 	began, stop, scraped := time.Now(), make(chan struct{}), make(chan int, 1)
 	go func() { scraped <- scrape(t, addr, span/100, stop) }()
 	for range kills {
-		time.Sleep(span/time.Duration(2*kills) + time.Duration(rng.Int64N(int64(span)/int64(kills))))
+		until(hooks, 1+rng.IntN(mentions*len(hooks)/2/kills), max(10*time.Second, 2*span/time.Duration(kills)))
 		p.kill()
 		p = start(t, config, addr)
 	}
@@ -240,6 +240,20 @@ func TestChaos(t *testing.T) {
 	}
 	if err := p.interrupt(30 * time.Second); err != nil {
 		t.Error(err)
+	}
+}
+
+// until waits for so many more attempts, so that a kill meets deliveries under way, but not longer than most.
+func until(hooks []*chaos, attempts int, most time.Duration) {
+	all := func() (n int) {
+		for _, h := range hooks {
+			_, _, calls, _ := h.count()
+			n += calls
+		}
+		return n
+	}
+	for goal, end := all()+attempts, time.Now().Add(most); all() < goal && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 

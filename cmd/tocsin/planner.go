@@ -25,6 +25,7 @@ func (in *instance) planners() []stage {
 			return in.bus.ConsumeAlerts(ctx, routerWorkers, noMeta(traced(in.trace, "route alert", aboutAlert, in.notify.HandleAlert)))
 		}},
 		{"holds", in.notify.Run},
+		{"lost deliveries", in.notify.Rescue},
 	}
 	if !in.cfg.Health.Heartbeat.Off() {
 		s = append(s, stage{"heartbeats", in.sendHeartbeats})

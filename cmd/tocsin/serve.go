@@ -259,7 +259,7 @@ func (in *instance) notifierOptions() notifier.Options {
 		Config: in.cfg.Notifier, Channels: in.channels,
 		PublishAlert: in.storeAlert, PublishDelivery: discardDup(in.bus.PublishDelivery),
 		PublishLedger: in.writeLedger, PublishDead: discardDup(in.bus.PublishDead), Plans: in.plans,
-		ArmRetry: in.bus.ArmRetry, LoadSent: sent.Get, SaveSent: sent.Put,
+		ArmRetry: in.bus.ArmRetry, Queued: in.bus.Queued, LoadSent: sent.Get, SaveSent: sent.Put,
 		Replay: func(ctx context.Context, since time.Time, f func(news.Alert) error) error {
 			return in.bus.ReadAlerts(ctx, since, false, func(a news.Alert, _ bus.Meta) error { return f(a) })
 		},
@@ -271,6 +271,7 @@ func (in *instance) notifierOptions() notifier.Options {
 			return silences.Put(ctx, "all", data, rev)
 		},
 		Pause: in.bus.PauseChannel,
+		Alone: !in.shared(), // the data directory is locked, and no port leads to it
 		Log:   in.log.With("component", "notifier"), Registerer: in.reg,
 	}
 }
