@@ -50,35 +50,26 @@ func sleep(ctx context.Context, d time.Duration) {
 type handles struct {
 	mu      sync.Mutex
 	streams map[string]jetstream.Stream
-	buckets map[string]jetstream.KeyValue
 }
 
 func (h *handles) stream(ctx context.Context, js jetstream.JetStream, name string) (jetstream.Stream, error) {
-	return remember(h, &h.streams, name, func() (jetstream.Stream, error) { return js.Stream(ctx, name) })
-}
-
-func (h *handles) bucket(ctx context.Context, js jetstream.JetStream, name string) (jetstream.KeyValue, error) {
-	return remember(h, &h.buckets, name, func() (jetstream.KeyValue, error) { return js.KeyValue(ctx, name) })
-}
-
-func remember[T any](h *handles, m *map[string]T, name string, ask func() (T, error)) (T, error) {
 	h.mu.Lock()
-	v, ok := (*m)[name]
+	s, ok := h.streams[name]
 	h.mu.Unlock()
 	if ok {
-		return v, nil
+		return s, nil
 	}
-	v, err := ask()
+	s, err := js.Stream(ctx, name)
 	if err != nil {
-		return v, err
+		return nil, err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if *m == nil {
-		*m = map[string]T{}
+	if h.streams == nil {
+		h.streams = map[string]jetstream.Stream{}
 	}
-	(*m)[name] = v
-	return v, nil
+	h.streams[name] = s
+	return s, nil
 }
 
 // gate counts calls under way and closes for new ones.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ const (
 	DeadUndecodable    = "undecodable"     // the message is not what its stream holds
 	DeadHandlerError   = "handler_error"   // its handler failed as often as it may
 	DeadChannelRemoved = "channel_removed" // its channel is no longer configured
+	DeadForwarded      = "forwarded"       // the server took it from another stream, which no role asks for: somebody else has a role's key
 )
 
 const (
@@ -230,10 +232,29 @@ func (p *puller[T]) message(ctx context.Context, m jetstream.Msg) {
 	defer done()
 	stop := p.keepAlive(m)
 	defer stop()
+	if from := forwarded(m); from != "" {
+		p.b.log.Error("message was forwarded from elsewhere, refused: somebody may have the key of a role", "component", "bus", "reason", p.spec.name, "url", from)
+		p.bury(work, m, meta, DeadForwarded, p.spec.stream+"-"+strconv.FormatUint(meta.Sequence, 10), errors.New("it came from "+from))
+		return
+	}
 	v, err := p.in.decode(m.Data())
 	if err != nil {
 		p.bury(work, m, meta, DeadUndecodable, p.spec.stream+"-"+strconv.FormatUint(meta.Sequence, 10), err)
 		return
 	}
 	p.finish(work, m, meta, p.in.id(&v), p.call(work, v, meta))
+}
+
+// forwarded tells where a message was before it came to its stream, "" when it was published there. A server checks what a key publishes to, but not
+// the subject that a request names for its answer: who may read a stored message may have it put into any stream. What came that way says so, and
+// so does what a schedule of another stream made.
+func forwarded(m jetstream.Msg) string {
+	if from := m.Headers().Get(jetstream.StreamHeader); from != "" {
+		return from
+	}
+	root, _, _ := strings.Cut(m.Subject(), ".")
+	if from := m.Headers().Get(jetstream.SchedulerHeader); from != "" && !strings.HasPrefix(from, root+".") {
+		return from
+	}
+	return ""
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -161,95 +162,91 @@ func (s *State) Delete(ctx context.Context, key string) error {
 
 // Keys lists the keys that have a value, sorted.
 func (s *State) Keys(ctx context.Context) ([]string, error) {
-	if err := s.b.publish.enter(); err != nil {
-		return nil, fmt.Errorf("list bucket %s: %w", s.bucket, err)
-	}
-	defer s.b.publish.leave()
-	ctx, cancel := context.WithTimeout(ctx, s.b.timing.publish)
-	defer cancel()
-	var keys []string
-	err := patiently(ctx, func(ctx context.Context) error {
-		kv, err := s.b.handles.bucket(ctx, s.b.js, s.bucket)
-		if err == nil {
-			keys, err = kv.Keys(ctx)
-		}
-		return err
-	})
-	if errors.Is(err, jetstream.ErrNoKeysFound) {
-		return nil, nil
-	}
+	live, err := s.keys(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list bucket %s: %w", s.bucket, err)
 	}
-	for i, k := range keys {
-		keys[i] = unescapeKey(k)
+	var keys []string
+	for k, v := range live {
+		if v {
+			keys = append(keys, unescapeKey(k))
+		}
 	}
 	slices.Sort(keys)
 	return keys, nil
 }
 
-// Watch calls f with every value of the bucket, then with each change as it comes, until ctx ends (then it gives nil) or f returns an error, which
-// Watch returns. A nil value means that the key was deleted. After a restart of the server values may come again; revisions tell.
-func (s *State) Watch(ctx context.Context, f func(key string, value []byte, rev uint64) error) error {
-	outer := ctx
-	ctx, leave, err := s.b.enter(ctx)
-	if err != nil {
-		return fmt.Errorf("watch bucket %s: %w", s.bucket, err)
+// keys reads the whole bucket with direct requests. A consumer would do, but making one every few seconds is work for the whole cluster, and the right
+// to make one lets a key have messages delivered to subjects of others.
+func (s *State) keys(ctx context.Context) (live map[string]bool, err error) {
+	if err := s.check("any"); err != nil {
+		return nil, err
 	}
-	defer leave()
-	for {
-		err := s.watch(ctx, f)
-		if outer.Err() != nil {
-			return nil
-		}
-		if ctx.Err() != nil {
-			return ErrClosed
-		}
-		if stop := (*stopError)(nil); errors.As(err, &stop) {
-			return stop.err
-		}
-		if !errors.Is(err, errRenewed) {
-			s.b.log.Warn("watch of a bucket broke off, starting again", "component", "bus", "reason", s.bucket, "err", err)
-			sleep(ctx, resubscribe)
-		}
+	if err := s.b.publish.enter(); err != nil {
+		return nil, err
 	}
-}
-
-// watch reads with one subscription. A reconnect ends it: its own heartbeats would need 20 s to see that the server has forgotten it (measured).
-func (s *State) watch(ctx context.Context, f func(key string, value []byte, rev uint64) error) error {
-	era := s.b.link.era()
-	kv, err := s.b.handles.bucket(ctx, s.b.js, s.bucket)
-	if err != nil {
-		return err
-	}
-	w, err := kv.WatchAll(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = w.Stop() }()
-	for {
+	defer s.b.publish.leave()
+	ctx, cancel := context.WithTimeoutCause(ctx, s.b.timing.publish, ErrUnavailable)
+	defer cancel()
+	live = map[string]bool{}
+	next, wait := uint64(1), firstRetryWait
+	for next > 0 {
+		n, err := s.page(ctx, next, live)
+		switch {
+		case err == nil:
+			next, wait = n, firstRetryWait
+			continue
+		case errors.Is(err, nats.ErrConnectionClosed):
+			return nil, ErrClosed
+		}
 		select {
 		case <-ctx.Done():
-			return nil
-		case <-era.Done():
-			return errRenewed
-		case e, ok := <-w.Updates():
-			if !ok {
-				return errors.New("the subscription ended")
-			}
-			if e == nil {
-				continue // the initial values are through
-			}
-			value := e.Value()
-			if e.Operation() != jetstream.KeyValuePut {
-				value = nil
-			} else if value == nil {
-				value = []byte{}
-			}
-			if err := f(unescapeKey(e.Key()), value, e.Revision()); err != nil {
-				return &stopError{err}
-			}
+			return nil, fmt.Errorf("%w: %s", context.Cause(ctx), cause(err))
+		case <-time.After(wait):
+			wait = min(2*wait, maxRetryWait)
 		}
+	}
+	return live, nil
+}
+
+// keysAtOnce is how many entries of a bucket one request asks for.
+const keysAtOnce = 256
+
+// page notes the entries from sequence next on, and gives the sequence after the last of them, 0 when there are no more.
+func (s *State) page(ctx context.Context, next uint64, live map[string]bool) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.b.timing.attempt)
+	defer cancel()
+	defer context.AfterFunc(s.b.link.era(), cancel)() // who was asked before a reconnect does not answer
+	prefix, nc := "$KV."+s.bucket+".", s.b.link.nc
+	inbox := nc.NewRespInbox()
+	sub, err := nc.SubscribeSync(inbox)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	ask := fmt.Sprintf(`{"seq":%d,"next_by_subj":%q,"batch":%d}`, next, prefix+">", keysAtOnce)
+	if err := nc.PublishRequest("$JS.API.DIRECT.GET.KV_"+s.bucket, inbox, []byte(ask)); err != nil {
+		return 0, err
+	}
+	for n := 0; ; n++ {
+		m, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return 0, err
+		}
+		switch status := m.Header.Get("Status"); {
+		case status == "404", status == "204" && n < keysAtOnce:
+			return 0, nil
+		case status == "204":
+			return next, nil
+		case status != "":
+			return 0, fmt.Errorf("the server answers %s %s", status, m.Header.Get("Description"))
+		}
+		seq, err := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("an entry without its number: %w", err)
+		}
+		next = seq + 1
+		live[strings.TrimPrefix(m.Header.Get(jetstream.SubjectHeader), prefix)] = m.Header.Get(kvOperation) == ""
 	}
 }
 

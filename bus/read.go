@@ -80,6 +80,10 @@ func read[T news.Wire](ctx context.Context, b *Bus, stream string, since time.Ti
 	defer leave()
 	r := &reader{b: b, stream: stream, since: since, follow: follow}
 	err = r.run(ctx, func(m jetstream.Msg, meta Meta) error {
+		if from := forwarded(m); from != "" {
+			b.log.Warn("stored message was forwarded from elsewhere, left out", "component", "bus", "reason", from, "count", meta.Sequence)
+			return nil
+		}
 		v, err := news.Decode[T](m.Data())
 		if err != nil {
 			b.log.Warn("stored message cannot be decoded, left out", "component", "bus", "reason", stream, "count", meta.Sequence, "err", err)

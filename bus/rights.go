@@ -26,7 +26,7 @@ type roleSpec struct {
 type bucketRight struct {
 	bucket string
 	keys   []string // it writes; nil: none
-	list   bool     // it lists or watches the keys, by a consumer of its own
+	list   bool     // it lists the keys
 }
 
 // roles is the table of rights.
@@ -40,13 +40,13 @@ var roles = []roleSpec{
 	{
 		name: "matcher", stages: []string{StageMatcher},
 		publish: []string{"matches.*", "dead.matcher.*", "alerts.*.tocsin"},
-		sees:    []string{streamMatches}, reads: []string{streamDead}, drops: []string{streamDead},
-		buckets: []bucketRight{{"watchlists", []string{">"}, true}, {"health", []string{"process.*", "troubles.matcher"}, true}},
+		sees:    []string{streamMatches},
+		buckets: []bucketRight{{"watchlists", []string{">"}, false}, {"health", []string{"process.*", "troubles.matcher"}, true}},
 	},
 	{
 		name: "notifier", stages: []string{StageNotifier, StageRouter, StageChannel},
 		publish: []string{
-			"alerts.*.*", "outbox.due.*.*", "outbox.retry.*.*", "ledger.*.*", "dead.notifier.*", "dead.router.*", "dead.channel.*",
+			"matches.*", "alerts.*.*", "outbox.due.*.*", "outbox.retry.*.*", "ledger.*.*", "dead.notifier.*", "dead.router.*", "dead.channel.*",
 		},
 		reads: []string{streamItems, streamMatches, streamAlerts, streamLedger, streamDead}, looks: []string{streamAlerts, streamOutbox}, drops: []string{streamDead}, pauses: true,
 		buckets: []bucketRight{
@@ -142,15 +142,15 @@ func (g *grant) role(r roleSpec) {
 			g.add("$KV." + k.bucket + "." + key)
 		}
 		if k.list {
-			g.add("$JS.FC.KV_" + k.bucket + ".>")
-			g.read("KV_" + k.bucket)
+			g.add("$JS.API.DIRECT.GET.KV_" + k.bucket)
 		}
 	}
 }
 
 func (g *grant) add(subjects ...string) { g.allow = append(g.allow, subjects...) }
 
-// read allows consumers of the role's own on a stream.
+// read allows consumers of the role's own on a stream. Only the notifier has that right, which is more than it says: the server delivers to whatever
+// subject the consumer names.
 func (g *grant) read(stream string) {
 	const api = "$JS.API.CONSUMER."
 	g.add(api+"CREATE."+stream+".>", api+"INFO."+stream+".*", api+"MSG.NEXT."+stream+".*", api+"DELETE."+stream+".*")

@@ -2,7 +2,6 @@ package bus_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -128,92 +127,46 @@ func TestStateKeysMayBeAnyText(t *testing.T) {
 	})
 }
 
-type change struct {
-	Key, Value string
-	Deleted    bool
-}
-
-func TestWatch(t *testing.T) {
-	both(t, func(t *testing.T, open opener) {
-		b := open()
-		ctx := ctxOf(t)
-		s := b.State("watchlists")
-		if _, err := s.Put(ctx, "before.yaml", []byte("1"), 0); err != nil {
-			t.Fatal(err)
-		}
-		changes := make(chan change, 10)
-		start(t, func(ctx context.Context) error {
-			return s.Watch(ctx, func(key string, value []byte, rev uint64) error {
-				if rev == 0 {
-					t.Error("no revision")
-				}
-				changes <- change{key, string(value), value == nil}
-				return nil
-			})
-		})
-		expect := func(want change) {
-			t.Helper()
-			select {
-			case got := <-changes:
-				if got != want {
-					t.Errorf("got %+v, want %+v", got, want)
-				}
-			case <-time.After(15 * time.Second):
-				t.Fatalf("%+v never came", want)
-			}
-		}
-		expect(change{"before.yaml", "1", false})
-		rev, err := s.Put(ctx, "after it.yaml", nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		expect(change{"after it.yaml", "", false})
-		if _, err := s.Put(ctx, "after it.yaml", []byte("2"), rev); err != nil {
-			t.Fatal(err)
-		}
-		expect(change{"after it.yaml", "2", false})
-		if err := s.Delete(ctx, "after it.yaml"); err != nil {
-			t.Fatal(err)
-		}
-		expect(change{"after it.yaml", "", true})
-	})
-}
-
-func TestWatchEndsWithTheErrorOfItsFunction(t *testing.T) {
-	t.Parallel()
-	b := bustest.Open(t)
-	s := b.State("watchlists")
-	if _, err := s.Put(ctxOf(t), "k", []byte("1"), 0); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Watch(ctxOf(t), func(string, []byte, uint64) error { return errNo }); !errors.Is(err, errNo) {
-		t.Errorf("%v", err)
-	}
-}
-
-func TestWatchOutlivesAServerRestart(t *testing.T) {
+// A bucket with more keys than one answer holds, some of them changed and deleted.
+func TestKeysOfALargeBucket(t *testing.T) {
 	t.Parallel()
 	b := bustest.Open(t)
 	ctx := ctxOf(t)
-	s := b.State("watchlists")
-	var mu sync.Mutex
-	seen := map[string]bool{}
-	start(t, func(ctx context.Context) error {
-		return s.Watch(ctx, func(key string, _ []byte, _ uint64) error {
-			mu.Lock()
-			defer mu.Unlock()
-			seen[key] = true
-			return nil
+	s := b.State("silences") // keeps older values
+	want := map[string]bool{}
+	var wg sync.WaitGroup
+	for i := range 700 {
+		k := fmt.Sprintf("k%03d", i)
+		want[k] = i%10 != 0
+		wg.Go(func() {
+			rev, err := s.Put(ctx, k, []byte("1"), 0)
+			if err == nil && i%3 == 0 {
+				_, err = s.Put(ctx, k, []byte("2"), rev)
+			}
+			if err == nil && i%10 == 0 {
+				err = s.Delete(ctx, k)
+			}
+			if err != nil {
+				t.Error(err)
+			}
 		})
-	})
-	for _, k := range []string{"a", "b", "c"} {
-		if _, err := s.Put(ctx, k, []byte(k), 0); err != nil {
-			t.Fatal(err)
+	}
+	wg.Wait()
+	keys, err := s.Keys(ctx)
+	if err != nil || len(keys) != 630 {
+		t.Fatalf("%d keys: %v", len(keys), err)
+	}
+	for _, k := range keys {
+		if !want[k] {
+			t.Errorf("%s is listed", k)
 		}
-		began := time.Now()
-		eventually(t, k+" is seen", func() bool { mu.Lock(); defer mu.Unlock(); return seen[k] })
-		t.Logf("%s seen after %s", k, time.Since(began))
-		b.RestartServer(ctx)
+	}
+	b.RestartServer(ctx)
+	if again, err := s.Keys(ctx); err != nil || len(again) != len(keys) {
+		t.Errorf("after a restart: %d keys: %v", len(again), err)
+	}
+	if _, err := b.State("none").Keys(ctx); err == nil {
+		t.Error("a bucket that is not there is listed")
 	}
 }
 

@@ -60,7 +60,7 @@ func (w *keyedWorld) hears(kind string) bool {
 }
 
 func (w *keyedWorld) config(t *testing.T, dir string) string {
-	write(t, dir, "feeds.yaml", fmt.Sprintf("feeds:\n  - {url: %q, outlet: Live, lang: en}\n", w.URL+"/feed.xml"))
+	write(t, dir, "feeds.yaml", fmt.Sprintf("feeds:\n  - {url: %q, outlet: Live, lang: en, interval: 1s}\n", w.URL+"/feed.xml"))
 	write(t, dir, "lists/a.yaml", list("a", "Xylophone Front"))
 	write(t, dir, "hook.secret", "whsec_"+strings.Repeat("A", 43)+"=")
 	return strings.ReplaceAll(`
@@ -152,7 +152,9 @@ func TestEachRoleDoesItsWholeJobWithItsOwnKey(t *testing.T) {
 	} {
 		expect(t, exitOK, append(args, "--server", at("notifier"))...)
 	}
-	expect(t, exitOK, "dead", "list", "--server", at("matcher"))
+	if out := expect(t, exitFailed, "dead", "list", "--server", at("matcher")); !strings.Contains(out, "stream DEAD: the key of this process may not read it") {
+		t.Errorf("dead letters asked of the matcher: %s", out)
+	}
 	expect(t, exitOK, "feeds", "list", "--live", "--server", at("fetcher"))
 	for _, path := range []string{"/", "/feeds", "/delivery", "/system", "/search?q=rain", "/stories", "/silences"} {
 		for role := range procs {

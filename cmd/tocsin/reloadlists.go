@@ -246,13 +246,23 @@ func (in *instance) storedFirst(ctx context.Context, l *reloadable, local *match
 	return l.fetch(ctx)
 }
 
+// followEvery is the time between two looks at what other instances accepted.
+const followEvery = 2 * time.Second
+
 // followWatchlists makes live what other instances of the cluster accept.
 func (in *instance) followWatchlists(ctx context.Context) error {
-	l := in.reload.lists[0]
-	return in.bus.State("watchlists").Watch(ctx, func(key string, _ []byte, _ uint64) error {
-		if key == setKey {
+	l, store, seen := in.reload.lists[0], in.setStore(), uint64(0)
+	for {
+		_, rev, err := store.record(ctx)
+		switch {
+		case err == nil && rev != seen:
 			in.reload.followNow(ctx, l)
+			seen = rev
+		case err != nil && !errors.Is(err, news.ErrNotFound) && ctx.Err() == nil:
+			in.log.Warn("stored watchlists cannot be looked at, trying again", "component", l.what, "err", err)
 		}
-		return nil
-	})
+		if !pause(ctx, followEvery) {
+			return nil
+		}
+	}
 }
