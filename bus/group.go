@@ -93,11 +93,11 @@ func (b *Bus) together(ctx context.Context, g *group, m *nats.Msg) (*jetstream.P
 }
 
 // enter counts a publish, and tells whether it should go together with others.
-func (g *group) enter(m *nats.Msg) (crowded bool) {
+func (g *group) enter() (crowded bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.inside++
-	return g.inside > groupFrom && m.Header.Get(jetstream.ScheduleHeader) == "" && time.Now().After(g.off)
+	return g.inside > groupFrom && time.Now().After(g.off)
 }
 
 func (g *group) leave() {

@@ -53,16 +53,16 @@ func TestPublishesTogether(t *testing.T) {
 		if stored := len(ids); stored != n+n/2 || len(slices.Compact(ids)) != stored {
 			t.Errorf("%d items stored, %d of them different, want %d", stored, len(slices.Compact(ids)), n+n/2)
 		}
-		if together := inBatches(t, b); together < n/4 {
+		if together := inBatches(t, b, "ITEMS"); together < n/4 {
 			t.Errorf("only %d of %d messages went together", together, n+n/2)
 		}
 	})
 }
 
-// inBatches counts the items that were stored in a batch.
-func inBatches(t *testing.T, b *bus.Bus) (n int) {
+// inBatches counts the messages of a stream that were stored in a batch.
+func inBatches(t *testing.T, b *bus.Bus, stream string) (n int) {
 	t.Helper()
-	s, err := b.JS().Stream(ctxOf(t), "ITEMS")
+	s, err := b.JS().Stream(ctxOf(t), stream)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,6 +112,52 @@ func TestStatesTogether(t *testing.T) {
 		})
 		if won.Load() != 10 || lost.Load() != n-10 {
 			t.Errorf("%d writers won and %d lost over 10 keys", won.Load(), lost.Load())
+		}
+	})
+}
+
+// TestSchedulesTogether: hundreds of feeds are planned at once, anew, in place of what was planned, and only where nothing is; each is polled once.
+func TestSchedulesTogether(t *testing.T) {
+	both(t, func(t *testing.T, open opener) {
+		b := open()
+		ctx := ctxOf(t)
+		const n = 400
+		soon := time.Now().Add(time.Hour)
+		ensure := func(from, to int) (created int32) {
+			var c atomic.Int32
+			many(to-from, func(i int) {
+				ok, err := b.EnsureFetch(ctx, fmt.Sprint("f", from+i), soon)
+				if err != nil {
+					t.Error(err)
+				}
+				if ok {
+					c.Add(1)
+				}
+			})
+			return c.Load()
+		}
+		if got := ensure(0, n/2); got != n/2 {
+			t.Errorf("%d of %d feeds were planned anew", got, n/2)
+		}
+		if together := inBatches(t, b, "FETCH"); together < n/8 {
+			t.Errorf("only %d of %d schedules went together", together, n/2)
+		}
+		if got := ensure(0, n); got != n/2 {
+			t.Errorf("%d feeds were planned, %d were not planned yet", got, n/2)
+		}
+		due := time.Now().Add(500 * time.Millisecond)
+		many(n, func(i int) {
+			if err := b.ArmFetch(ctx, fmt.Sprint("f", i), due); err != nil {
+				t.Error(err)
+			}
+		})
+		p := collectPolls(t, b)
+		eventually(t, "all polls", func() bool { return len(p.got()) >= n })
+		if got := p.got(); len(slices.Compact(slices.Clone(got))) != n || len(got) != n {
+			t.Errorf("%d polls of %d feeds", len(got), len(slices.Compact(got)))
+		}
+		if got := ensure(0, n); got != n {
+			t.Errorf("%d of %d feeds had nothing planned after their polls", got, n)
 		}
 	})
 }
@@ -177,7 +223,7 @@ func TestNothingAckedTogetherIsLostByKill9(t *testing.T) {
 				t.Errorf("round %d: acked item %s is lost", round, id)
 			}
 		}
-		if together := inBatches(t, b); together == 0 {
+		if together := inBatches(t, b, "ITEMS"); together == 0 {
 			t.Errorf("round %d: no item went with others", round)
 		}
 		closeBus(t, b)

@@ -155,7 +155,7 @@ func (b *Bus) send(ctx context.Context, stream string, m *nats.Msg) (ack *jetstr
 	defer cancel()
 	defer context.AfterFunc(b.alive, cancel)()
 	g := b.groups.of(stream)
-	crowded := g.enter(m) && b.spacious()
+	crowded := g.enter() && b.spacious()
 	defer g.leave()
 	for wait := firstRetryWait; ; wait = min(2*wait, maxRetryWait) {
 		if err := b.room(); err != nil {

@@ -5,7 +5,6 @@
 package fetcher
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -244,63 +243,6 @@ func (f *Fetcher) Run(ctx context.Context) error {
 		case <-f.changed:
 		}
 	}
-}
-
-// reconcile arms feeds without a wake-up. A new feed starts at once, many new ones spread; a known one after an interval, never now: a poll that
-// is under way has no wake-up, and its own then replaces ours.
-func (f *Fetcher) reconcile(ctx context.Context) error {
-	fresh, mean := 0, 0.0 // mean: polls a second when all is well
-	var errs []error
-	for _, fd := range f.list() {
-		if fd.Paused {
-			continue
-		}
-		v, err := f.viewOf(ctx, fd)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		now := f.wall()
-		at := now.Add(max(v.interval, f.o.MinInterval))
-		mean += 1 / max(cmp.Or(v.interval, fd.Interval, usual), f.o.MinInterval).Seconds()
-		switch {
-		case v.gone:
-			continue
-		case v.lastTry.After(now.Add(time.Minute)):
-			// The clock was set back: what is planned lies too far away.
-			if err := f.rearm(ctx, fd, v, now.Add(time.Duration(fresh)*time.Second/time.Duration(f.o.StartRate))); err != nil {
-				errs = append(errs, err)
-			}
-			fresh++
-			continue
-		case v.lastTry.IsZero():
-			at = now.Add(time.Duration(fresh) * time.Second / time.Duration(f.o.StartRate))
-			fresh++
-		case v.next.After(at):
-			at = v.next
-		}
-		if _, err := f.o.Ensure(ctx, fd.ID, at); err != nil {
-			errs = append(errs, fmt.Errorf("arm feed %s: %w", fd.ID, err))
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-	}
-	f.starts.atMost(max(float64(f.o.StartRate), 2*mean))
-	return errors.Join(errs...)
-}
-
-// rearm replaces what is planned for a feed. The view is a new one, so that it is done once.
-func (f *Fetcher) rearm(ctx context.Context, fd *Feed, v *view, at time.Time) error {
-	if err := f.o.Arm(ctx, fd.ID, at); err != nil {
-		return fmt.Errorf("arm feed %s: %w", fd.ID, err)
-	}
-	again := *v
-	again.next, again.lastTry = at, f.wall()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.views[fd.ID] = &again
-	return nil
 }
 
 // Resume polls a dead or waiting feed now: it clears 410 and back-off, but never a Retry-After.

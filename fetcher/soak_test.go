@@ -1,3 +1,7 @@
+// The embedded server is left out of fuzzing, see .ci/fuzz.
+
+//go:build !fuzz
+
 package fetcher
 
 import (
