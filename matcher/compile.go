@@ -41,6 +41,7 @@ type entity struct {
 	needs, unless *condition
 	rules         []int32  // announced by a mention of the entity
 	vocabulary    []string // long words of its names, kept when one of its aliases is an acronym
+	known         string   // the name of the tables of signatures that it stands for
 }
 
 // alias is small, because there may be a million: what few aliases have stands in extras.
@@ -88,6 +89,9 @@ func Compile(set *watchlist.Set) (*Index, error) {
 	c.names(canaryList())
 	c.entityConditions()
 	c.aliasesOf()
+	for i := range c.x.entities {
+		c.x.entities[i].known = c.x.entities[i].knownAs(signatureLexicon())
+	}
 	for i := range c.x.lists {
 		c.rulesOf(int32(i))
 	}

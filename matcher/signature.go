@@ -77,30 +77,6 @@ func firstSentence(s string) string {
 	return s
 }
 
-// entitySpan is an entity of a list with the words that named it.
-type entitySpan struct {
-	id, text string
-	part     int
-}
-
-// entitySpans finds the entities of all lists in an item.
-func (x *Index) entitySpans(item *news.Item) []entitySpan {
-	s := x.scratch()
-	defer x.pool.Put(s)
-	if !s.look(item) {
-		return nil
-	}
-	s.decide()
-	var out []entitySpan
-	for i := range s.cands {
-		c := &s.cands[i]
-		if c.state.counts() && !x.reserved(x.entities[c.entity].list) {
-			out = append(out, entitySpan{x.entities[c.entity].ID.Value, s.text(c.span), 2 * min(int(c.field), 1)})
-		}
-	}
-	return out
-}
-
 // sigBuilder collects a signature.
 type sigBuilder struct {
 	l       *lexicon
@@ -211,7 +187,7 @@ func (b *sigBuilder) mark(r lexRef, part int) {
 		if w.class != "" && part == news.PartHead {
 			b.events = append(b.events, w.class)
 			if b.out.Act == "" || b.light {
-				b.out.Act, b.light = "="+r.id, lightVerb(r.id)
+				b.out.Act, b.light = "="+r.id, light(r.id)
 			}
 		}
 		return
@@ -220,12 +196,18 @@ func (b *sigBuilder) mark(r lexRef, part int) {
 	if part == news.PartHead && !b.aside && (n.kind != news.AnchorPlace || n.stands) {
 		b.doer(r.id)
 	}
-	b.anchor(news.Anchor{ID: r.id, Kind: n.kind, Weak: n.weak, Stands: n.stands, Within: b.l.chain(r.id), Bits: b.l.nameBits(r.id), Part: part})
+	b.name(r.id, part)
 	if n.stands && n.within != "" {
 		b.last = "" // the larger place is no neighbour
 		over := b.l.names[n.within]
 		b.anchor(news.Anchor{ID: n.within, Kind: over.kind, Weak: over.weak, Within: b.l.chain(n.within), Bits: b.l.nameBits(n.within), Part: part})
 	}
+}
+
+// name notes a name of the tables.
+func (b *sigBuilder) name(id string, part int) {
+	n := b.l.names[id]
+	b.anchor(news.Anchor{ID: id, Kind: n.kind, Weak: n.weak, Stands: n.stands, Within: b.l.chain(id), Bits: b.l.nameBits(id), Part: part})
 }
 
 func (b *sigBuilder) anchor(a news.Anchor) {
@@ -288,21 +270,6 @@ func (b *sigBuilder) plain(toks []sigToken, i int, capitalSaysNothing bool, part
 		name = true
 	}
 	b.word(key, bits, name, part)
-}
-
-// entities adds the entities of the lists that no name of the tables stands for already.
-func (b *sigBuilder) entities(spans []entitySpan) {
-	for _, e := range spans {
-		known := false
-		toks := sigTokens(e.text)
-		for i := range toks {
-			refs, n := b.l.longest(toks[i:])
-			known = known || n > 0 && refs[0].name && !b.l.names[refs[0].id].weak
-		}
-		if !known {
-			b.anchor(news.Anchor{ID: "entity/" + e.id, Kind: news.AnchorEntity, Bits: b.l.bits("@entity/"+e.id, unknownName), Part: e.part})
-		}
-	}
 }
 
 func (b *sigBuilder) finish() news.Signature {

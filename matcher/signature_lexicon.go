@@ -282,7 +282,20 @@ func (r lexRef) fits(toks []sigToken) bool {
 	if toks[0].char || !r.capped {
 		return true
 	}
-	return toks[0].capital && (r.upper == 0 || toks[0].upper >= r.upper)
+	if toks[0].capital {
+		return r.upper == 0 || toks[0].upper >= r.upper
+	}
+	return r.name && r.upper == 0 && len(toks) == 1 && russianAdjective(toks[0].text)
+}
+
+// russianAdjective tells whether a word is made from a name by the suffix of Russian adjectives, which are written small: "пакистанский".
+func russianAdjective(w string) bool {
+	for _, end := range []string{"ий", "ая", "ое", "ие", "ого", "ому", "ой", "ую", "им", "ом", "их", "ими"} {
+		if base, ok := strings.CutSuffix(w, end); ok {
+			return strings.HasSuffix(base, "ск")
+		}
+	}
+	return false
 }
 
 // bits is the rarity of a key, the given value when the table does not hold it.

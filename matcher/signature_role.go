@@ -14,8 +14,16 @@ func ofSomething(text string, toks []sigToken, i int) bool {
 	return false
 }
 
-// lightVerb tells whether another word of action beside it says more.
-func lightVerb(id string) bool { return id == "launch" || id == "retaliate" || id == "resume" }
+// light tells whether another word beside it says more of what happens: a verb such as "launch", or a thing that comes up in many events.
+func light(id string) bool {
+	switch id {
+	case "launch", "retaliate", "resume":
+		return true
+	case "missile", "drone", "warship", "virus", "hospital", "oil", "gas", "fuel", "power", "pipeline":
+		return true
+	}
+	return false
+}
 
 // doer notes who acts and to whom, in the order of the text.
 func (b *sigBuilder) doer(id string) {

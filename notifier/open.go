@@ -60,8 +60,8 @@ func newOpen(story, watchlist string, at time.Time) *open {
 	}
 }
 
-// next decides what a match is for its alert.
-func (o *open) next(m *news.Match, r *storyRules, now time.Time) made {
+// next decides what a match is for its alert; l is the evidence of its item's place.
+func (o *open) next(m *news.Match, r *storyRules, l *links, now time.Time) made {
 	v := made{revision: o.last + 1, kind: news.KindFold, old: r.old(m), severity: m.Severity, at: now}
 	switch {
 	case v.old && o.last > 0:
@@ -70,22 +70,35 @@ func (o *open) next(m *news.Match, r *storyRules, now time.Time) made {
 	default:
 		if v.facts = o.news(m, r); len(v.facts) > 0 {
 			v.kind = news.KindUpdate
-			o.schedule(m, &v, r)
+			o.schedule(m, &v, r, l)
 		}
 	}
 	return v
 }
 
-// schedule sets when an update goes out: at once when people were told nothing for an interval or the severity rises to critical, else with the
-// update that waits.
-func (o *open) schedule(m *news.Match, v *made, r *storyRules) {
+// schedule sets when an update goes out: at once when people were told nothing for an interval, when the severity rises to critical, or when the item
+// may well tell of another event, which must not wait for the first; else with the update that waits.
+func (o *open) schedule(m *news.Match, v *made, r *storyRules, l *links) {
 	due := o.said.Add(r.interval)
 	if o.said.After(v.at) {
 		due, v.facts, v.severity = o.said, addFacts(o.facts, v.facts), max(m.Severity, o.waits)
 	}
-	if rise := m.Severity == news.SeverityCritical && o.severity < news.SeverityCritical; !rise && due.After(v.at) {
+	_, known := o.items[m.Item.ID]
+	rise := m.Severity == news.SeverityCritical && o.severity < news.SeverityCritical
+	if !rise && (known || !l.doubtful()) && due.After(v.at) {
 		v.due = due
 	}
+}
+
+// doubt is how many points of evidence leave it open whether an item tells of the event of its story: about three of four do.
+const doubt = 1.0
+
+// doubtful tells whether an item came into its story by little evidence, by itself or with the story that it opened.
+func (l *links) doubtful() bool {
+	if l == nil {
+		return false
+	}
+	return l.joined != nil && l.joined.Points < doubt || slices.ContainsFunc(l.merged, func(x news.StoryMerge) bool { return x.Link.Points < doubt })
 }
 
 // record is the record of a match, before o learns of it.

@@ -97,7 +97,7 @@ func (s *stories) take(m *news.Match, now time.Time) bool {
 	id, l := s.place(m, now)
 	o := s.alert(id, m.Watchlist, now)
 	o.settle(now)
-	v := o.next(m, &s.rules, now)
+	v := o.next(m, &s.rules, l, now)
 	a := o.record(m, &v, l)
 	o.learn(m, &v)
 	s.matches[m.ID] = true

@@ -152,3 +152,38 @@ func TestOldNewsIsNeverInstant(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatMayBeAnotherEventDoesNotWait: an item that joined by little evidence is told at once, one that surely tells of the event keeps the interval.
+func TestWhatMayBeAnotherEventDoesNotWait(t *testing.T) {
+	hint := func(m *news.Match) {
+		s := m.Signature
+		s.Act, s.Anchors, s.Words = "=other", s.Anchors[:2], append(s.Words[:0], news.SigWord{Key: "=x", Bits: 12}, news.SigWord{Key: "=y", Bits: 12}, news.SigWord{Key: "=z", Bits: 12})
+	}
+	for _, c := range []struct {
+		name  string
+		event func(*news.Match)
+		sent  int
+	}{{"sure", about("raid"), 1}, {"doubtful", about("raid", hint), 2}} {
+		t.Run(c.name, func(t *testing.T) {
+			m, e := newModel(), &endpoint{}
+			n := m.start(t, config(t, oneRoute), e.telling("desk"))
+			throughAlerts(t, m, n, match("i1", about("raid")))
+			m.wait(t, n, time.Minute)
+			throughAlerts(t, m, n, match("i2", c.event, withEntity("ttp")))
+			m.wait(t, n, time.Minute)
+			a := m.alerts[1]
+			if a.Kind != news.KindUpdate || a.Joined == nil || a.Joined.Points < doubt != (c.sent == 2) {
+				t.Fatalf("%s joined by %+v", a.Kind, a.Joined)
+			}
+			if len(e.got) != c.sent {
+				t.Errorf("%d messages, want %d: %q", len(e.got), c.sent, e.bodies())
+			}
+			throughAlerts(t, m, n, match("i2", c.event, withEntity("isk"), withEntity("bla")))
+			m.wait(t, n, time.Minute)
+			if len(e.got) != c.sent {
+				t.Errorf("an edit does not wait: %q", e.bodies())
+			}
+			balanced(t, m, n)
+		})
+	}
+}

@@ -32,6 +32,11 @@ func compareStories(a, b *story, tell bool) (best Link, ok bool) {
 			best, ok = l, true
 		}
 	}
+	if ok && !slices.ContainsFunc(best.Evidence, func(e Evidence) bool { return e.Name == otherPlaces }) {
+		w := scale{tell: tell, evidence: best.Evidence}
+		w.places(a.whole, b.whole) // what one language leaves out another tells
+		best = w.link()
+	}
 	if shared {
 		return best, ok
 	}

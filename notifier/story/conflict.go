@@ -12,12 +12,10 @@ func (w *scale) conflicts(a, b *profile, c *shared, foreign bool) {
 		w.put("other countries", weights.lands, 1, func() string { return some(la) + " / " + some(lb) })
 	}
 	w.names(a, b, c)
-	if foreign && namesAlone(c.both) {
-		w.put("nothing in common but names", weights.namesAlone, 1, nil)
+	if foreign && ground(a, b, c) == "" {
+		w.put("nothing singles it out", weights.unfounded, 1, nil)
 	}
-	if x, y := places(a), places(b); len(x) > 0 && len(y) > 0 && !related(x, y, a, b) {
-		w.put("other places", weights.places, 1, func() string { return some(x) + " / " + some(y) })
-	}
+	w.places(a, b)
 	if x, y := coreEvents(a), coreEvents(b); len(x) > 0 && len(y) > 0 && !overlap(x, y) {
 		w.put("other kind of event", weights.events, 1, func() string { return some(x) + " / " + some(y) })
 	}
@@ -38,10 +36,19 @@ func (w *scale) conflicts(a, b *profile, c *shared, foreign bool) {
 	}
 }
 
-// namesAlone tells whether all that two have in common is whom it concerns, where it happened, and that somebody spoke: much is told of one group and
-// in one place on one day, and across languages the words that would tell it apart cannot be compared.
-func namesAlone(both []*entry) bool {
-	return !slices.ContainsFunc(both, func(e *entry) bool { return e.key[0] != '@' && e.key != "=say" })
+const otherPlaces = "other places"
+
+// places weighs that both say where, and say otherwise. What happens at a place does not happen at another; talks and plans may name any.
+func (w *scale) places(a, b *profile) {
+	x, y := places(a), places(b)
+	if len(x) == 0 || len(y) == 0 || related(x, y, a, b) {
+		return
+	}
+	weight := weights.places
+	if a.happened() && b.happened() {
+		weight = weights.scenes
+	}
+	w.put(otherPlaces, weight, 1, func() string { return some(x) + " / " + some(y) })
 }
 
 // names weighs strong names when the two have none in common.
@@ -65,11 +72,11 @@ func keysOf(list []*entry, kinds ...kind) []string {
 	return out
 }
 
-// places are the places below a country that main clauses name.
+// places are the places below a country that main clauses name, and the capitals where something happened.
 func places(p *profile) []string {
 	var out []string
 	for i := range p.entries {
-		if e := &p.entries[i]; e.kind == place && e.heads > 0 {
+		if e := &p.entries[i]; e.heads > 0 && (e.kind == place || e.kind == capital && p.happened() && !p.acting(e)) {
 			out = append(out, e.key)
 		}
 	}

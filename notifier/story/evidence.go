@@ -18,8 +18,9 @@ var weights = struct {
 	apart, apartCommon, gap                                 float64
 	sameAct, otherAct, otherAgent                           float64
 	sameNumber, otherNumber, toll                           float64
-	lands, names, places, events, contrary, ordinal, means  float64
-	namesAlone                                              float64
+	lands, names, places, scenes, events, contrary, ordinal float64
+	means                                                   float64
+	unfounded                                               float64
 	aside, deedToday                                        float64
 	meanings                                                float64
 	rivals                                                  float64
@@ -31,7 +32,7 @@ var weights = struct {
 	apart: -0.3, apartCommon: -1, gap: -0.3,
 	sameAct: 0, otherAct: -0.65, otherAgent: -0.8,
 	sameNumber: 0.3, otherNumber: -6, toll: -1.5,
-	lands: -1, names: -0.6, places: -2, events: -0.15, contrary: -0.6, ordinal: -3, means: -1.5, namesAlone: -3,
+	lands: -1, names: -0.6, places: -2, scenes: -5, events: -0.15, contrary: -0.6, ordinal: -3, means: -1.5, unfounded: -6,
 	aside: -1.2, deedToday: 0.9,
 	meanings: 1,
 	rivals:   -0.6,
