@@ -2,9 +2,10 @@
 include .ci/tools
 FUZZTIME ?= 5s
 BENCH    ?= .
+FAULTS   ?= 56
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
-.PHONY: help build test pages dashboards check-dashboards race vet fmt lint fuzz bench peers e2e soak pictures image ci clean
+.PHONY: help build test pages dashboards check-dashboards race vet fmt lint fuzz bench peers e2e soak chaos pictures image ci clean
 
 help:
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' Makefile
@@ -46,6 +47,10 @@ e2e: ## the program against its simulated newsroom
 
 soak: ## 100,000 deliveries, 30 kills, receivers that fail three times in ten: about an hour on two cores
 	TOCSIN_SOAK=1 go test ./cmd/tocsin -run '^TestChaos$$' -v -timeout 3h
+
+chaos: ## three NATS servers and two processes of each role, broken FAULTS times: about half an hour; TOCSIN_SEED repeats a run
+	go vet -tags chaos ./cmd/tocsin
+	TOCSIN_CHAOS=$(FAULTS) go test -tags chaos ./cmd/tocsin -count=1 -v -run '^TestClusterChaos$$' -timeout 90m
 
 pictures: ## the pictures in README.md; needs Chromium and fonts (Debian: chromium fonts-noto-core fonts-noto-cjk)
 	go run ./cmd/pictures

@@ -192,7 +192,9 @@ func (l layout) stream(s streamSpec) jetstream.StreamConfig {
 		AllowAtomicPublish: true,
 		MaxMsgs:            -1, MaxBytes: -1, MaxMsgsPerSubject: -1, MaxMsgSize: -1, MaxConsumers: -1,
 	}
-	if s.s2 {
+	// With copies a restarted server (2.15.2) cuts its store back to the last snapshot, and may compress the block to which it then appends: that
+	// block can no longer be read, on any server to which it happened.
+	if s.s2 && l.replicas == 1 {
 		c.Compression = jetstream.S2Compression
 	}
 	if s.work {

@@ -62,7 +62,7 @@ func TestFullDiskLosesNothing(t *testing.T) {
 }
 
 // fill writes until the disk is full.
-func fill(t *testing.T, path string) {
+func fill(t testing.TB, path string) {
 	t.Helper()
 	f, err := os.Create(path)
 	if err != nil {

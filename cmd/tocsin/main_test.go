@@ -4,11 +4,13 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"tocsin/bus/bustest"
 )
 
-// TestMain lets this test binary act as the command tocsin, for scripts and for tests that kill it.
+// TestMain lets this test binary act as the commands tocsin and nats-server, for scripts and for tests that kill it.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"tocsin": main})
+	testscript.Main(m, map[string]func(){"tocsin": main, "nats-server": bustest.ServerMain})
 }
 
 // TestScripts runs the command line as a person would: testdata/script/*.txtar.
