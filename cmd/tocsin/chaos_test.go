@@ -217,7 +217,7 @@ func TestChaos(t *testing.T) {
 	began, stop, scraped := time.Now(), make(chan struct{}), make(chan int, 1)
 	go func() { scraped <- scrape(t, addr, span/100, stop) }()
 	for range kills {
-		until(hooks, 1+rng.IntN(mentions*len(hooks)/2/kills), max(10*time.Second, 2*span/time.Duration(kills)))
+		until(hooks, 1+rng.IntN(mentions*len(hooks)/4/kills), mentions, time.Minute)
 		p.kill()
 		p = start(t, config, addr)
 	}
@@ -243,16 +243,19 @@ func TestChaos(t *testing.T) {
 	}
 }
 
-// until waits for so many more attempts, so that a kill meets deliveries under way, but not longer than most.
-func until(hooks []*chaos, attempts int, most time.Duration) {
-	all := func() (n int) {
+// until waits for so many more attempts, so that a kill meets deliveries under way; not longer than most, and not when all mentions are named.
+func until(hooks []*chaos, attempts, mentions int, most time.Duration) {
+	count := func() (calls int, done bool) {
+		done = true
 		for _, h := range hooks {
-			_, _, calls, _ := h.count()
-			n += calls
+			named, _, n, _ := h.count()
+			calls += n
+			done = done && named == mentions
 		}
-		return n
+		return calls, done
 	}
-	for goal, end := all()+attempts, time.Now().Add(most); all() < goal && time.Now().Before(end); {
+	first, done := count()
+	for now, end := first, time.Now().Add(most); now < first+attempts && !done && time.Now().Before(end); now, done = count() {
 		time.Sleep(10 * time.Millisecond)
 	}
 }

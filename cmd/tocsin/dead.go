@@ -1,15 +1,19 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+
+	"tocsin/news"
 )
 
 func deadCommand(s std) *cobra.Command {
@@ -69,7 +73,7 @@ func deadShowCommand(s std) *cobra.Command {
 
 func deadRetryCommand(s std) *cobra.Command {
 	var server, since, channel string
-	var dry bool
+	var dry, yes bool
 	c := &cobra.Command{
 		Use:     "retry [NUMBER]",
 		Short:   "Give dead letters back to their stage; a delivery keeps its id",
@@ -91,12 +95,18 @@ func deadRetryCommand(s std) *cobra.Command {
 			if channel != "" {
 				q.Set("channel", channel)
 			}
-			if dry {
+			if dry || since != "" && !yes {
 				rows, err := deadFrom(c, server, q)
-				if err == nil {
-					fmt.Fprintf(s.out, "%d would be given back\n", len(rows))
+				if err != nil {
+					return err
 				}
-				return err
+				fmt.Fprintf(s.out, "%d would be given back%s\n", len(rows), whereTo(rows))
+				if dry || len(rows) == 0 {
+					return nil
+				}
+				if err := s.confirm("Give them back?"); err != nil {
+					return err
+				}
 			}
 			return deadRetry(c, s, server, q)
 		},
@@ -105,7 +115,39 @@ func deadRetryCommand(s std) *cobra.Command {
 	c.Flags().StringVar(&since, "since", "", "all dead letters of this time: 24h, 7d")
 	c.Flags().StringVar(&channel, "channel", "", "only those of this channel")
 	c.Flags().BoolVar(&dry, "dry-run", false, "count them and do nothing")
+	c.Flags().BoolVar(&yes, "yes", false, "with --since: do not ask")
 	return c
+}
+
+// whereTo tells whom dead letters would reach, by channel; those of other stages begin there again.
+func whereTo(rows []deadRow) string {
+	n := map[string]int{}
+	for _, r := range rows {
+		to := r.Channel
+		if to == "" {
+			to = "the " + r.Stage
+		}
+		n[to]++
+	}
+	var parts []string
+	for _, to := range news.SortedKeys(n) {
+		parts = append(parts, fmt.Sprintf("%d to %s", n[to], to))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(parts, ", ")
+}
+
+// confirm asks a person. What answers nothing, as a script, has not agreed.
+func (s std) confirm(question string) error {
+	fmt.Fprintf(s.out, "%s [y/N] ", question)
+	line, _ := bufio.NewReader(s.in).ReadString('\n')
+	if a := strings.ToLower(strings.TrimSpace(line)); a != "y" && a != "yes" {
+		fmt.Fprintln(s.out)
+		return usage(errors.New("nothing was done: answer y, or write --yes"))
+	}
+	return nil
 }
 
 func deadDropCommand(s std) *cobra.Command {

@@ -205,8 +205,9 @@ func feedbackByLink(t *testing.T, p *proc, link string) {
 
 func silenceByCommand(t *testing.T, p *proc, d *desk) {
 	t.Helper()
-	p.says(true, "1 of 1 alerts of the last 7 days", "silence", "preview", "--word", "monday")
-	p.says(true, "0 of 1 alerts", "silence", "preview", "--word", "mon")
+	// the program may have had news of itself on a busy machine
+	p.says(true, "1 of \\d+ alerts of the last 7 days", "silence", "preview", "--word", "monday")
+	p.says(true, "0 of \\d+ alerts", "silence", "preview", "--word", "mon")
 	p.says(false, "comment is missing", "silence", "add", "--word", "monday", "--for", "1h", "--author", "ana")
 	p.says(false, "at most 90 days", "silence", "add", "--word", "monday", "--for", "91d", "--author", "ana", "--comment", "x")
 	out := p.says(true, "mutes until", "silence", "add", `entity="front"`, "--for", "1h", "--author", "ana", "--comment", "exercise")
@@ -234,6 +235,7 @@ func deadByCommand(t *testing.T, p *proc, d *desk) {
 	p.says(true, "(?s)reason +gone.*Xylophone Front met on Wednesday", "dead", "show", n)
 	p.says(true, "1 would be given back", "dead", "retry", n, "--dry-run")
 	p.says(true, "0 would be given back", "dead", "retry", "--since", "1h", "--channel", "other", "--dry-run")
+	p.says(false, `(?s)\d+ would be given back: \d+ to .*nothing was done: answer y, or write --yes`, "dead", "retry", "--since", "1h") // nobody answers
 	p.says(true, "1 of 1 given back", "dead", "retry", n)
 	waitFor(t, 30*time.Second, "its second death", func() bool {
 		return strings.Count(p.run(true, "dead", "list"), "gone") == 1 && !strings.Contains(p.run(true, "dead", "list"), "\n"+n+" ")
