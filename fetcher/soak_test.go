@@ -101,10 +101,10 @@ func (s *soak) poll(ctx context.Context, id string) error {
 
 // begin gives every feed a state and a first wake-up, spread over the first interval.
 func (s *soak) begin(t *testing.T) {
-	start := time.Now().Add(time.Duration(len(s.feeds)) * 4 * time.Millisecond)
+	start := time.Now().Add(time.Duration(len(s.feeds)) * 2 * time.Millisecond)
 	work := make(chan int)
 	var wg sync.WaitGroup
-	for range 32 {
+	for range 128 {
 		wg.Go(func() {
 			for i := range work {
 				fd := &s.feeds[i]
