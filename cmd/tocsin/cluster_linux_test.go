@@ -266,11 +266,11 @@ type crew struct {
 	text string // of the configuration
 	all  map[string]*proc
 	made map[string]string // configurations by name
-	bin  map[string]string // the program of a process; "tocsin" when it has none
+	bin  map[string]string // the program of a process
 }
 
 // startCrew makes the streams, then runs so many processes of each role.
-func startCrew(t testing.TB, w *newsroom.World, bus string, each int, extra string) *crew {
+func startCrew(t testing.TB, w *newsroom.World, bus string, each int, extra, bin string) *crew {
 	t.Helper()
 	c := &crew{t: t, bus: bus, dir: t.TempDir(), all: map[string]*proc{}, made: map[string]string{}, bin: map[string]string{}}
 	text, err := os.ReadFile(floodConfig(t, w, c.dir, "ADDRESS", extra))
@@ -280,6 +280,7 @@ func startCrew(t testing.TB, w *newsroom.World, bus string, each int, extra stri
 	c.text = strings.Replace(string(text), "bus: {max_store: 1GiB}", fmt.Sprintf("bus: {url: %q, max_store: 1GiB, setup: true}", bus), 1)
 	for i := range each {
 		for _, role := range []string{"fetcher", "matcher", "notifier"} {
+			c.bin[fmt.Sprint(role, i)] = bin
 			c.start(fmt.Sprint(role, i))
 		}
 		for _, p := range c.all { // the first of each make the streams
@@ -295,11 +296,7 @@ func (c *crew) start(name string) *proc {
 	addr := freeAddr(c.t)
 	text := strings.Replace(c.text, "ADDRESS", addr, 1)
 	text = strings.Replace(text, "data_dir: data", "data_dir: "+filepath.Join(c.dir, name), 1)
-	bin := c.bin[name]
-	if bin == "" {
-		bin = "tocsin"
-	}
-	cmd := exec.Command(bin, "run", "--config", write(c.t, c.dir, name+".yaml", text), "--roles", strings.TrimRight(name, "0123456789"))
+	cmd := exec.Command(c.bin[name], "run", "--config", write(c.t, c.dir, name+".yaml", text), "--roles", strings.TrimRight(name, "0123456789"))
 	c.all[name] = startCommand(c.t, cmd, "", addr)
 	return c.all[name]
 }

@@ -257,7 +257,7 @@ func TestClusterChaos(t *testing.T) {
 		t.Log("left out: a jump of the clock (Go programs ask the kernel, which a test may not set)")
 	}
 	s.nats = startCluster(t, dirs...)
-	s.crew = startCrew(t, w, s.nats.urls(), 2, "")
+	s.crew = startCrew(t, w, s.nats.urls(), 2, "", "tocsin")
 	w.Open()
 	s.flows("the start")
 	kinds := s.blows()
