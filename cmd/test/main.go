@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"time"
 )
 
 func main() {
@@ -57,15 +58,18 @@ func parse(args []string) (opts, packages []string, err error) {
 	fs.Bool("short", false, "leave out what is heavy")
 	fs.String("run", "", "only tests whose name matches this `expression`")
 	fs.Int("count", 1, "run each test `n` times, without the cache")
-	fs.Duration("timeout", 0, "give up a package after this `time`")
+	fs.Duration("timeout", 30*time.Minute, "give up a package after this `time`: a slow or busy machine needs more than the 10 minutes of go test")
 	fs.Int("parallel", 8, "tests of one package that may run at once: the long ones kill processes and wait for them, and use little of the machine")
 	if err := fs.Parse(args); err != nil {
 		return nil, nil, err
 	}
-	if fs.Lookup("parallel").Value.String() == "8" {
-		opts = append(opts, "-parallel=8")
-	}
-	fs.Visit(func(f *flag.Flag) { opts = append(opts, "-"+f.Name+"="+f.Value.String()) })
+	given := map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	fs.VisitAll(func(f *flag.Flag) {
+		if given[f.Name] || f.Name == "parallel" || f.Name == "timeout" {
+			opts = append(opts, "-"+f.Name+"="+f.Value.String())
+		}
+	})
 	if fs.NArg() == 0 {
 		return opts, []string{"./..."}, nil
 	}
