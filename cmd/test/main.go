@@ -3,7 +3,7 @@
 // when no test ran, and when a data test was left out although TOCSIN_DATA is set. Which tests exist is left to the packages.
 //
 //	go run ./cmd/test                        every package
-//	go run ./cmd/test -race -short ./bus     go test's flags race, short, run, count, timeout and parallel (8 unless stated)
+//	go run ./cmd/test -race -short ./bus     go test's flags race, short, run, count, timeout (30m unless stated) and parallel (8)
 package main
 
 import (
