@@ -45,6 +45,7 @@ type Options struct {
 	// Concurrency says how many deliveries of a channel may be under way at once, over all processes; 32 for those not named.
 	Concurrency map[string]int
 
+	restore    bool                  // the store must be empty, and nothing is made
 	Grace      time.Duration         // how long handlers may go on after the context of Consume has ended; 0 is 10 s
 	Log        *slog.Logger          // nil discards
 	Registerer prometheus.Registerer // nil for none
@@ -133,6 +134,9 @@ func (b *Bus) open(ctx context.Context) error {
 	}
 	if err := b.establish(ctx); err != nil {
 		return err
+	}
+	if b.opts.restore {
+		return nil
 	}
 	b.loops.Go(func() { b.poll(b.run) })
 	if b.srv != nil {

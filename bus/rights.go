@@ -100,9 +100,14 @@ func (r roleSpec) streams() []string {
 	return slices.Compact(out)
 }
 
+// durables are the durable consumers on a server of several processes, but for those of the channels.
+func durables() []consumerSpec {
+	return append(slices.Clone(consumers), layout{shared: true}.elected()...)
+}
+
 // durables are the consumers that the role works through; those of channels stand as one with the name "*".
 func (r roleSpec) durables() (out []consumerSpec) {
-	for _, c := range append(slices.Clone(consumers), consumerSpec{stream: streamOutbox, name: "*", stage: StageChannel}) {
+	for _, c := range append(durables(), consumerSpec{stream: streamOutbox, name: "*", stage: StageChannel}) {
 		if slices.Contains(r.stages, c.stage) {
 			out = append(out, c)
 		}
@@ -122,7 +127,10 @@ func (g *grant) role(r roleSpec) {
 	}
 	for _, c := range r.durables() {
 		at := c.stream + "." + c.name
-		g.add("$JS.API.CONSUMER.INFO."+at, "$JS.API.CONSUMER.MSG.NEXT."+at, "$JS.ACK."+at+".>")
+		g.add("$JS.API.CONSUMER.INFO."+at, "$JS.API.CONSUMER.MSG.NEXT."+at)
+		if !c.unacked {
+			g.add("$JS.ACK." + at + ".>")
+		}
 	}
 	for _, s := range r.reads {
 		g.read(s)
@@ -160,7 +168,7 @@ func (g *grant) read(stream string) {
 // one that is another role's.
 func (g *grant) spare(own func(consumerSpec) bool) {
 	const api = "$JS.API.CONSUMER."
-	for _, c := range append(slices.Clone(consumers), layout{shared: true}.elected()...) {
+	for _, c := range durables() {
 		at := c.stream + "." + c.name
 		if !slices.Contains(g.allow, api+"CREATE."+c.stream+".>") {
 			continue

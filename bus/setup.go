@@ -33,9 +33,12 @@ func (b *Bus) establish(ctx context.Context) error {
 	if b.srv != nil {
 		b.sync.set(true, true)
 		b.metrics.syncAlways.Set(1)
+		if b.opts.restore {
+			return b.empty(ctx).err()
+		}
 		return b.setup(ctx)
 	}
-	if !b.opts.Setup {
+	if !b.opts.Setup && !b.opts.restore {
 		if err := b.checkRights(ctx); err != nil {
 			return err // what is asked without a right is answered by nobody
 		}
@@ -45,6 +48,9 @@ func (b *Bus) establish(ctx context.Context) error {
 		return err // too old, or no JetStream: the rest would only be noise
 	}
 	faults = append(faults, b.checkSync(ctx)...)
+	if b.opts.restore {
+		return append(faults, b.empty(ctx)...).err()
+	}
 	if b.opts.Setup {
 		if err := faults.err(); err != nil {
 			return err // change nothing on a server that is refused

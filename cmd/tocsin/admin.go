@@ -45,6 +45,7 @@ func (in *instance) handler() http.Handler {
 	mux.HandleFunc("POST /api/v1/dead/retry", in.serveDeadRetry)
 	mux.HandleFunc("POST /api/v1/dead/drop", in.serveDeadDrop)
 	mux.HandleFunc("POST /api/v1/reload", in.serveReload)
+	mux.HandleFunc("POST "+backupPath, in.serveBackup)
 	mux.HandleFunc("GET /api/v1/silences", in.serveSilences)
 	mux.HandleFunc("POST /api/v1/silences", in.serveSilenceAdd)
 	mux.HandleFunc("POST /api/v1/silences/preview", in.serveSilencePreview)

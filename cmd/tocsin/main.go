@@ -92,7 +92,7 @@ func rootCommand(io std) *cobra.Command {
 		&cobra.Group{ID: "run", Title: "Run:"},
 		&cobra.Group{ID: "lists", Title: "Watchlists and feeds:"},
 		&cobra.Group{ID: "see", Title: "See what happened (in the running instance):"},
-		&cobra.Group{ID: "cluster", Title: "Clusters:"},
+		&cobra.Group{ID: "store", Title: "The store:"},
 	)
 	grouped := func(id string, cs ...*cobra.Command) {
 		for _, c := range cs {
@@ -106,7 +106,7 @@ func rootCommand(io std) *cobra.Command {
 	grouped("lists", matchCommand(io), explainCommand(io), scoreCommand(io), backtestCommand(io), schemaCommand(io), feedsCommand(io))
 	grouped("see", streamCommands(io)...)
 	grouped("see", whyCommand(io), deadCommand(io), storiesCommand(io), ledgerCommand(io), silenceCommand(io), routeCommand(io), feedbackCommand(io))
-	grouped("cluster", natsCommand(io))
+	grouped("store", backupCommand(io), restoreCommand(io), natsCommand(io))
 	root.AddCommand(versionCommand(io))
 	return root
 }

@@ -73,7 +73,10 @@ After an update of Tocsin print it again and have the servers read it (nats-serv
 }
 
 // clusterFlags say which cluster, and who asks it.
-type clusterFlags struct{ file, url, key string }
+type clusterFlags struct {
+	file, url, key string
+	listen         string // where the instance of that file answers
+}
 
 func (f *clusterFlags) flags(c *cobra.Command, key string) {
 	c.Flags().StringVar(&f.file, "config", "", "the operator's file, tocsin.yaml")
@@ -81,8 +84,8 @@ func (f *clusterFlags) flags(c *cobra.Command, key string) {
 	c.Flags().StringVar(&f.key, "nkey-file", "", "seed of the "+key+" user, instead of bus.nkey_file of the file")
 }
 
-// options reads the file for a command that talks to a cluster.
-func (f *clusterFlags) options(s std) (bus.Options, error) {
+// options reads the file for a command that talks to the bus. Only with embedded that may be the one inside.
+func (f *clusterFlags) options(s std, embedded bool) (bus.Options, error) {
 	cfg, faults := loadConfig(f.file)
 	if err := faults.Err(); err != nil {
 		return bus.Options{}, usage(fmt.Errorf("the configuration is refused:\n%w", err))
@@ -90,7 +93,7 @@ func (f *clusterFlags) options(s std) (bus.Options, error) {
 	if f.url != "" {
 		cfg.Bus.URL.Value = f.url
 	}
-	if cfg.Bus.URL.Value == "" {
+	if cfg.Bus.URL.Value == "" && !embedded {
 		return bus.Options{}, usage(errors.New("no cluster is named: set bus.url in the file, or give --url"))
 	}
 	cfg.Log.Level = max(cfg.Log.Level, slog.LevelWarn) // the output tells the rest
@@ -100,7 +103,7 @@ func (f *clusterFlags) options(s std) (bus.Options, error) {
 		return bus.Options{}, usage(err)
 	}
 	o := in.busOptions()
-	o.Registerer = nil
+	o.Registerer, f.listen = nil, reachable(cfg.HTTP.Listen.Value)
 	if f.key != "" {
 		if o.NKeyFile, err = filepath.Abs(f.key); err != nil {
 			return o, err
@@ -119,7 +122,7 @@ It may be run again at any time; what is as it should be is left alone. Stop no 
 		Example: "  tocsin nats setup --config tocsin.yaml --nkey-file keys/admin.nk",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			o, err := f.options(s)
+			o, err := f.options(s, false)
 			if err != nil {
 				return err
 			}
@@ -147,7 +150,7 @@ func natsStatusCommand(s std) *cobra.Command {
 		Long: `Compare streams, consumers and buckets with what this version needs, and print what they hold. It changes nothing: the key of the status user is enough.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			o, err := f.options(s)
+			o, err := f.options(s, false)
 			if err != nil {
 				return err
 			}
