@@ -182,11 +182,14 @@ func missingOf(s map[string]int) int {
 	return s["accepted"] - s["delivered"] - s["dead"] - s["suppressed"] - s["pending"]
 }
 
-// chaosSize is 5,000 deliveries and 10 kills in about a minute; TOCSIN_SOAK is the full size of `make soak`, -short a small one.
+// chaosSize is 5,000 deliveries and 10 kills; TOCSIN_SOAK=1 is the full size of `make soak`, a larger number are that many mentions, -short few.
 func chaosSize() (mentions, feeds, kills int, span time.Duration) {
-	switch {
-	case os.Getenv("TOCSIN_SOAK") != "":
-		return 25_000, 100, 30, 10 * time.Minute
+	const full = 25_000
+	switch n, _ := strconv.Atoi(os.Getenv("TOCSIN_SOAK")); {
+	case n == 1:
+		return full, 100, 30, 10 * time.Minute
+	case n > 1:
+		return n, 100, max(10, 30*n/full), time.Duration(n) * 10 * time.Minute / full
 	case testing.Short():
 		return 90, 20, 3, 6 * time.Second
 	}
