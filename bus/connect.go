@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"strings"
 	"sync"
@@ -132,6 +133,9 @@ func (b *Bus) connectExternal(ctx context.Context) error {
 			return nil
 		}
 		fact := redact(cause(r.err), b.opts.URL)
+		if file := (*fs.PathError)(nil); errors.As(r.err, &file) {
+			fact = file.Error() // of the certificates
+		}
 		if errors.Is(r.err, nats.ErrNoServers) {
 			fact = "nobody listens there, or the name is unknown" // all that is left of the reasons of each address
 		}
@@ -150,7 +154,7 @@ func connectNext(err error) string {
 	switch {
 	case errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrNkeysNotSupported) || strings.Contains(err.Error(), "nkey"):
 		return "check bus.nkey_file and the user of that key in the server's configuration"
-	case strings.Contains(err.Error(), "x509") || strings.Contains(err.Error(), "tls"):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), strings.Contains(err.Error(), "x509") || strings.Contains(err.Error(), "tls"):
 		return "check bus.ca_file, bus.cert_file and bus.key_file, and the certificate of the server"
 	}
 	return "start nats-server there or correct bus.url; without bus.url the server runs inside Tocsin"

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -301,8 +302,9 @@ func again[T news.Wire](payload []byte, handle func(T) error) error {
 
 // client asks a running instance.
 type client struct {
-	base *url.URL
-	http *http.Client
+	base  *url.URL
+	http  *http.Client
+	token string
 }
 
 func newClient(server string) (*client, error) {
@@ -314,8 +316,12 @@ func newClient(server string) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, err := newGuard(loopback).client("", 30*time.Second)
-	return &client{u, h}, err
+	token, err := clientToken()
+	if err != nil {
+		return nil, err
+	}
+	h, err := newGuard(loopback).client(os.Getenv("TOCSIN_CA_FILE"), 30*time.Second)
+	return &client{u, h, token}, err
 }
 
 // do sends one request; path may hold a query. The caller closes the body. Any status but 200 is an error.
@@ -340,6 +346,9 @@ func (c *client) send(ctx context.Context, method, path string, q url.Values) (*
 		return nil, err
 	}
 	req.Header.Set("X-Tocsin", "1")
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("no running instance answers at %s: start one with `tocsin run`, or name it with --server: %w", c.base, errors.Unwrap(err))

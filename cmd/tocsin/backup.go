@@ -122,7 +122,7 @@ func fillBackup(ctx context.Context, s std, f *clusterFlags, server string, w io
 	}
 	b, err := bus.Open(ctx, o)
 	if errors.Is(err, bus.ErrLocked) {
-		return askBackup(ctx, "http://"+f.listen, w)
+		return askBackup(ctx, f.listen, w)
 	}
 	if err != nil {
 		return fmt.Errorf("open the bus:\n%w", err)

@@ -43,8 +43,13 @@ type logConfig struct {
 type httpConfig struct {
 	strict.Pos
 	Listen strict.Text `yaml:"listen"`
-	Feeds  feed.Config `yaml:"feeds"` // alerts as RSS, Atom and JSON Feed
-	Page   page.Config `yaml:"page"`  // the status page
+
+	TokenFile strict.Text `yaml:"token_file"` // whoever asks for anything needs it
+	CertFile  strict.Text `yaml:"cert_file"`
+	KeyFile   strict.Text `yaml:"key_file"`
+
+	Feeds feed.Config `yaml:"feeds"` // alerts as RSS, Atom and JSON Feed
+	Page  page.Config `yaml:"page"`  // the status page
 }
 
 type busConfig struct {
@@ -135,6 +140,7 @@ func loadConfig(path string) (config, strict.Faults) {
 	c.fillChannels()
 	c.resolveChannels()
 	c.HTTP.Feeds.TokenFile.Value = c.path(c.HTTP.Feeds.TokenFile.Value)
+	c.HTTP.TokenFile.Value = c.path(c.HTTP.TokenFile.Value)
 	c.HTTP.Page.TokenFile.Value = c.path(c.HTTP.Page.TokenFile.Value)
 	faults = append(faults, c.check(path)...)
 	return c, faults.Sort()
@@ -193,6 +199,7 @@ func (c *config) check(path string) strict.Faults {
 	if c.Fetcher.Workers < 1 || c.Matcher.Workers < 1 {
 		faults.Add(strict.Pos{File: path}, "write 1 or more", "workers must be positive")
 	}
+	faults = append(faults, c.checkDoor(at)...)
 	faults = append(faults, c.HTTP.Feeds.Check()...)
 	for _, t := range []strict.Text{c.HTTP.Feeds.TokenFile, c.HTTP.Page.TokenFile} {
 		if t.Value == "" {

@@ -18,9 +18,13 @@ import (
 
 // run starts the stages and serves HTTP until ctx ends or a stage fails, then stops in order: not ready, stages, bus, HTTP last.
 func (in *instance) run(ctx context.Context) error {
-	srv := &http.Server{Handler: in.withHubs(in.handler()), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	handler, err := in.tokened(in.withHubs(in.handler()))
+	if err != nil {
+		return errors.Join(err, in.stop(ctx, &sync.WaitGroup{}, &http.Server{}))
+	}
+	srv := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
 	httpDone := make(chan error, 1)
-	go func() { httpDone <- srv.Serve(in.listen) }()
+	go func() { httpDone <- srv.Serve(in.cfg.encrypted(in.listen)) }()
 	stagesCtx, stopStages := context.WithCancel(ctx)
 	defer stopStages()
 	var wg sync.WaitGroup
@@ -34,7 +38,6 @@ func (in *instance) run(ctx context.Context) error {
 	}
 	in.ready.Store(true)
 	in.log.Info("started", "component", in.roles.String(), "count", len(in.cfg.Channels))
-	var err error
 	select {
 	case <-ctx.Done():
 	case err = <-failed:

@@ -75,7 +75,7 @@ After an update of Tocsin print it again and have the servers read it (nats-serv
 // clusterFlags say which cluster, and who asks it.
 type clusterFlags struct {
 	file, url, key string
-	listen         string // where the instance of that file answers
+	listen         string // address of the instance of that file
 }
 
 func (f *clusterFlags) flags(c *cobra.Command, key string) {
@@ -103,7 +103,10 @@ func (f *clusterFlags) options(s std, embedded bool) (bus.Options, error) {
 		return bus.Options{}, usage(err)
 	}
 	o := in.busOptions()
-	o.Registerer, f.listen = nil, reachable(cfg.HTTP.Listen.Value)
+	o.Registerer, f.listen = nil, "http://"+reachable(cfg.HTTP.Listen.Value)
+	if cfg.HTTP.CertFile.Value != "" {
+		f.listen = "https://" + reachable(cfg.HTTP.Listen.Value)
+	}
 	if f.key != "" {
 		if o.NKeyFile, err = filepath.Abs(f.key); err != nil {
 			return o, err

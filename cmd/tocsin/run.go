@@ -52,7 +52,7 @@ func runConfig(ctx context.Context, s std, file string, r roles) error {
 		return err
 	}
 	defer in.listenHangup()()
-	log.Info("status page", "url", "http://"+in.listen.Addr().String()+"/")
+	log.Info("status page", "url", in.address())
 	return in.run(ctx)
 }
 
