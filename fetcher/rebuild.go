@@ -204,7 +204,12 @@ func closeOpen(e []byte) []byte {
 		case xml.StartElement:
 			stack = append(stack, tagName(t.Name))
 		case xml.EndElement:
-			stack, keep = closed(stack, tagName(t.Name))
+			var as []byte
+			name := tagName(t.Name)
+			stack, as = closed(stack, name)
+			if keep = bytes.Equal(as, name); as != nil && !keep {
+				out = append(out, concat("</", as, ">")...) // in another case it would close all that is open
+			}
 		}
 		if keep {
 			out = append(out, e[before:d.InputOffset()]...)
@@ -244,12 +249,12 @@ func (w *wrapper) head(h []byte) []byte {
 	return nil
 }
 
-// closed takes the elements off that an end tag closes; false when it closes none.
-func closed(stack [][]byte, name []byte) ([][]byte, bool) {
+// closed takes the elements off that an end tag closes, and gives the name as the start tag spells it; nil when it closes none.
+func closed(stack [][]byte, name []byte) (rest [][]byte, as []byte) {
 	for n := len(stack); n > 0; n-- {
 		if bytes.EqualFold(stack[n-1], name) {
-			return stack[:n-1], true
+			return stack[:n-1], stack[n-1]
 		}
 	}
-	return stack, false
+	return stack, nil
 }

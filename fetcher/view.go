@@ -61,10 +61,10 @@ func (f *Fetcher) snapshot() []sample {
 	now := f.o.Now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	out := make([]sample, 0, len(f.order))
+	out, unknown := make([]sample, 0, len(f.order)), &state{} // a state is large, and a list may be long
 	for _, id := range f.order {
 		fd, v := f.feeds[id], f.views[id]
-		s := sample{feed: fd, state: StateNew, st: &state{}, expected: fd.Expect}
+		s := sample{feed: fd, state: StateNew, st: unknown, expected: fd.Expect}
 		if v != nil {
 			s.st, s.expected = &v.st, v.st.expected(fd)
 		}
