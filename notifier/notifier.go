@@ -59,6 +59,8 @@ type Options struct {
 
 	FeedbackKey []byte // signs the links of feedback; no links when empty
 
+	// AtOnce plans the deliveries of one alert at the same time, so that their writes wait for the disk together. The functions above must bear it.
+	AtOnce bool
 	// Alone says that no other process can send: what was in a sender's hands before this one began is in nobody's now, and does not wait for AckWait.
 	Alone bool
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"tocsin/news"
@@ -29,6 +30,7 @@ func (n *Notifier) HandleAlert(ctx context.Context, a news.Alert) error {
 		reason, why = n.muted(&a, labels, now)
 	}
 	planned := map[string]bool{}
+	var ways []func() error
 	for _, t := range n.root.find(labels) {
 		for _, id := range t.channels {
 			g := n.gates[id]
@@ -37,22 +39,52 @@ func (n *Notifier) HandleAlert(ctx context.Context, a news.Alert) error {
 					continue
 				}
 				planned[id+" "+to] = true
-				d := n.draft(&a, t.id, g.ch, to, now)
-				reason, why, err := n.away(ctx, g.ch, d, reason, why)
-				if err != nil {
-					return err
-				}
-				if err := n.place(ctx, &held{id: d.ID, alert: &a, labels: labels, route: t, ch: g.ch, to: to}, d, reason, why); err != nil {
-					return err
-				}
+				ways = append(ways, func() error {
+					d := n.draft(&a, t.id, g.ch, to, now)
+					reason, why, err := n.away(ctx, g.ch, d, reason, why)
+					if err != nil {
+						return err
+					}
+					return n.place(ctx, &held{id: d.ID, alert: &a, labels: labels, route: t, ch: g.ch, to: to}, d, reason, why)
+				})
 			}
 		}
+	}
+	if err := n.each(ways); err != nil {
+		return err
 	}
 	if len(planned) == 0 {
 		d := n.draft(&a, n.root.id, &Channel{ID: noChannel}, "", now)
 		return n.suppressed(ctx, d, news.SuppressNoRoute, "")
 	}
 	return nil
+}
+
+// sideways is how many deliveries of one alert are planned at the same time.
+const sideways = 16
+
+// each goes all ways: one after the other up to the first that fails, or with AtOnce many at a time, to their ends.
+func (n *Notifier) each(ways []func() error) error {
+	if !n.o.AtOnce || len(ways) < 2 {
+		for _, f := range ways {
+			if err := f(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	errs := make([]error, len(ways))
+	room := make(chan struct{}, sideways)
+	var wg sync.WaitGroup
+	for i, f := range ways {
+		room <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-room }()
+			errs[i] = f()
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // suppress tells why an alert is not sent, "" when it is.

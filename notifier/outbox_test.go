@@ -2,9 +2,11 @@ package notifier
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -148,5 +150,40 @@ func TestReasonsAreClosed(t *testing.T) {
 	}
 	if Verdict(99).String() != "unknown" {
 		t.Error("a verdict that does not exist has a name")
+	}
+}
+
+// TestTheDeliveriesOfOneAlertArePlannedAtOnce: none waits for the disk alone, and one that cannot be stored keeps no other from it.
+func TestTheDeliveriesOfOneAlertArePlannedAtOnce(t *testing.T) {
+	const all = 3
+	m := newModel()
+	o := m.options(t, config(t, oneRoute), (&endpoint{}).channel("desk", "a@x", "b@x", "c@x"))
+	o.AtOnce = true
+	var begun atomic.Int32
+	together, full := make(chan struct{}), errors.New("disk full")
+	store := o.PublishDelivery
+	o.PublishDelivery = func(ctx context.Context, d news.Delivery) error {
+		if begun.Add(1) == all {
+			close(together)
+		}
+		select {
+		case <-together:
+		case <-time.After(time.Minute):
+			t.Error("the deliveries are planned one after the other")
+		}
+		if d.Recipient == "b@x" {
+			return full
+		}
+		return store(ctx, d)
+	}
+	n, err := New(o)
+	must(t, err)
+	must(t, n.Restore(t.Context()))
+	must(t, n.HandleMatch(t.Context(), match("i1")))
+	if err := n.HandleAlert(t.Context(), m.alerts[0]); !errors.Is(err, full) {
+		t.Errorf("a delivery that was not stored gives %v", err)
+	}
+	if len(m.due) != all-1 || len(m.events(news.EventPlanned)) != all-1 {
+		t.Errorf("%d stored, %d planned, want %d", len(m.due), len(m.events(news.EventPlanned)), all-1)
 	}
 }

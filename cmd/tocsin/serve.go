@@ -270,7 +270,7 @@ func (in *instance) notifierOptions() notifier.Options {
 		SaveSilences: func(ctx context.Context, data []byte, rev uint64) (uint64, error) {
 			return silences.Put(ctx, "all", data, rev)
 		},
-		Pause: in.bus.PauseChannel,
+		Pause: in.bus.PauseChannel, AtOnce: true,
 		Alone: !in.shared(), // the data directory is locked, and no port leads to it
 		Log:   in.log.With("component", "notifier"), Registerer: in.reg,
 	}
