@@ -5,7 +5,7 @@ BENCH    ?= .
 FAULTS   ?= 56
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
-.PHONY: help build test pages dashboards check-dashboards race vet fmt lint fuzz bench peers e2e soak chaos upgrade pictures image ci clean
+.PHONY: help build test pages dashboards check-dashboards race vet fmt lint fuzz bench peers e2e soak chaos upgrade pictures image compose check-deploy ci clean
 
 help:
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' Makefile
@@ -64,6 +64,12 @@ dashboards: ## the Grafana dashboards, from their program
 check-dashboards: ## every panel and rule against a real Prometheus (Debian: apt-get install prometheus), and provoked faults that must fire their alerts
 	go vet -tags prometheus ./cmd/tocsin
 	go test -tags prometheus ./cmd/tocsin -count=1 -v -run '^TestProm(etheus|tool)'
+
+compose: ## docker-compose.yml in a container engine with the newsroom sent through it; as processes where there is no engine
+	.ci/compose
+
+check-deploy: ## Kubernetes, systemd and the systems of a release, each by its own tool
+	.ci/deploy
 
 image: ## the container image tocsin:dev
 	docker build -f deploy/Dockerfile --build-arg VERSION=$(VERSION) -t tocsin:dev .

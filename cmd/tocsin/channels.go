@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"tocsin/news"
 	"tocsin/news/strict"
 	"tocsin/notifier"
 	"tocsin/notifier/alertmanager"
@@ -175,7 +177,7 @@ func (c *config) checkChannel(ch *channelConfig, at strict.Pos) strict.Faults {
 		faults.Add(at, "write allow_exec: true at the top of this file if programs may be run", "channel %q runs a program", ch.ID.Value)
 	}
 	more := k.check()
-	if more.Err() == nil {
+	if more.Err() == nil && !c.mute {
 		if _, err := ch.build(k, outside{guard: newGuard(nil), std: std{out: io.Discard}}); err != nil {
 			next := "mend what it names"
 			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
@@ -243,6 +245,10 @@ func (c *config) buildChannels(o outside) ([]notifier.Channel, error) {
 	for i := range c.Channels {
 		ch := &c.Channels[i]
 		k, _, _ := ch.kind()
+		if c.mute {
+			out = append(out, elsewhere(ch.ID.Value, k.name))
+			continue
+		}
 		n, err := ch.build(k, o)
 		if err != nil {
 			return nil, fmt.Errorf("channel %s: %w", ch.ID.Value, err)
@@ -253,6 +259,18 @@ func (c *config) buildChannels(o outside) ([]notifier.Channel, error) {
 		out = append(out, n)
 	}
 	return out, nil
+}
+
+// elsewhere stands for a channel that another process sends to: routes may name it, and nothing of it is opened here.
+func elsewhere(id, kind string) notifier.Channel {
+	refuse := fmt.Errorf("channel %s is served where the notifier runs", id)
+	return notifier.Channel{
+		ID: id, Type: kind, Recipients: []string{""},
+		Render: func(*news.Alert, *news.Delivery) error { return refuse },
+		Send: func(context.Context, *news.Delivery) notifier.Result {
+			return notifier.Result{Verdict: notifier.Retry, Status: refuse.Error(), Alive: true}
+		},
+	}
 }
 
 func (c *channelConfig) build(k kind, o outside) (notifier.Channel, error) {

@@ -32,7 +32,8 @@ type config struct {
 	// AllowExec lets channels of kind exec run programs on this machine.
 	AllowExec bool `yaml:"allow_exec"`
 
-	dir string // folder of the file; relative paths in it start there
+	dir  string // folder of the file; relative paths in it start there
+	mute bool   // channels are another process's: what they need is not needed here
 }
 
 type logConfig struct {
@@ -126,7 +127,13 @@ const maxConfig = 1 << 20
 
 // loadConfig reads the operator's file strictly; path "" gives the defaults. Every fault of the file comes at once.
 func loadConfig(path string) (config, strict.Faults) {
+	return loadConfigFor(path, roles{true, true, true})
+}
+
+// loadConfigFor is loadConfig for a process of these roles: one file serves all of them, and only the notifier needs the secrets of channels.
+func loadConfigFor(path string, r roles) (config, strict.Faults) {
 	c := defaultConfig()
+	c.mute = !r.notifier
 	var faults strict.Faults
 	if path != "" {
 		data, err := os.ReadFile(path)

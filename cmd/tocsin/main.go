@@ -102,7 +102,7 @@ func rootCommand(io std) *cobra.Command {
 	}
 	grouped("see", sendCommand(io), suppressedCommand(io))
 	grouped("lists", renderCommand(io))
-	grouped("run", runCommand(io), demoCommand(io), checkCommand(io), reloadCommand(io))
+	grouped("run", runCommand(io), demoCommand(io), checkCommand(io), reloadCommand(io), healthCommand(io))
 	grouped("lists", matchCommand(io), explainCommand(io), scoreCommand(io), backtestCommand(io), schemaCommand(io), feedsCommand(io))
 	grouped("see", streamCommands(io)...)
 	grouped("see", whyCommand(io), deadCommand(io), storiesCommand(io), ledgerCommand(io), silenceCommand(io), routeCommand(io), feedbackCommand(io))

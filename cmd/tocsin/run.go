@@ -39,7 +39,7 @@ Without --config the shipped feeds and watchlists are used, alerts appear in the
 }
 
 func runConfig(ctx context.Context, s std, file string, r roles) error {
-	cfg, faults := loadConfig(file)
+	cfg, faults := loadConfigFor(file, r)
 	if err := faults.Err(); err != nil {
 		return usage(fmt.Errorf("the configuration is refused:\n%w", err))
 	}
@@ -58,6 +58,7 @@ func runConfig(ctx context.Context, s std, file string, r roles) error {
 
 type checkFlags struct {
 	file, lists string
+	roles       []string
 	verbose     bool
 	history     historyFlags
 }
@@ -79,6 +80,7 @@ and which fire too often.`,
 		},
 	}
 	c.Flags().StringVar(&f.file, "config", "", "the operator's file, tocsin.yaml")
+	c.Flags().StringSliceVar(&f.roles, "roles", nil, "parts that run on this machine (default all): only the notifier needs the secrets of channels")
 	c.Flags().StringVar(&f.lists, "watchlists", "", "check this folder of watchlists instead of the configured one")
 	c.Flags().BoolVar(&f.verbose, "verbose", false, "list unattested aliases, and with --history every alias that never counted")
 	c.Flags().BoolVar(&f.history.on, "history", false, "try the watchlists on stored items too")
@@ -88,7 +90,11 @@ and which fire too often.`,
 }
 
 func check(ctx context.Context, s std, f *checkFlags) error {
-	cfg, faults := loadConfig(f.file)
+	r, err := parseRoles(f.roles)
+	if err != nil {
+		return usage(err)
+	}
+	cfg, faults := loadConfigFor(f.file, r)
 	l := lists{name: f.lists}
 	if l.name == "" {
 		l.name = cfg.watchlistsDir()

@@ -198,15 +198,19 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 
 func (in *instance) busOptions() bus.Options {
 	c := &in.cfg
+	var channels []string // not stated by those who leave them alone
 	at := map[string]int{}
-	for _, ch := range in.channels {
-		at[ch.ID] = max(1, ch.Concurrency)
+	if !c.mute {
+		channels = append(c.channelIDs(), news.CanaryChannel)
+		for _, ch := range in.channels {
+			at[ch.ID] = max(1, ch.Concurrency)
+		}
 	}
 	return bus.Options{
 		URL: c.Bus.URL.Value, NKeyFile: c.path(c.Bus.NKeyFile.Value), CAFile: c.path(c.Bus.CAFile.Value), CertFile: c.path(c.Bus.CertFile.Value),
 		KeyFile: c.path(c.Bus.KeyFile.Value), SystemNKey: c.path(c.Bus.SystemNKeyFile.Value), Role: in.roles.single(),
 		Dir: c.path(c.DataDir), Listen: c.Bus.Listen.Value, MaxStore: int64(c.Bus.MaxStore),
-		Replicas: c.Bus.Replicas, Setup: c.Bus.Setup, Channels: append(c.channelIDs(), news.CanaryChannel), Concurrency: at,
+		Replicas: c.Bus.Replicas, Setup: c.Bus.Setup, Channels: channels, Concurrency: at,
 		Log: in.log, Registerer: in.reg,
 	}
 }

@@ -46,12 +46,12 @@ type mailSink struct {
 	fault func(from, to string) error
 }
 
-func openMail(user, password string) (*mailSink, error) {
-	cert, certPEM, err := selfSigned(time.Now())
+func openMail(host, user, password string) (*mailSink, error) {
+	cert, certPEM, err := selfSigned(host, time.Now())
 	if err != nil {
 		return nil, fmt.Errorf("make mail certificate: %w", err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		return nil, fmt.Errorf("open mail server: %w", err)
 	}
@@ -172,8 +172,8 @@ func (s *mailSession) Reset() { s.from, s.to = "", nil }
 // Logout has nothing to free.
 func (s *mailSession) Logout() error { return nil }
 
-// selfSigned makes a certificate for localhost and 127.0.0.1 that is its own authority, good for a week.
-func selfSigned(now time.Time) (tls.Certificate, []byte, error) {
+// selfSigned makes a certificate for localhost and an address of this machine that is its own authority, good for a week.
+func selfSigned(host string, now time.Time) (tls.Certificate, []byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return tls.Certificate{}, nil, err
@@ -185,7 +185,7 @@ func selfSigned(now time.Time) (tls.Certificate, []byte, error) {
 	t := &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{CommonName: "Tocsin newsroom"},
 		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(7 * 24 * time.Hour),
-		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.ParseIP(host)},
 		IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}

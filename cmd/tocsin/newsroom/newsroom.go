@@ -1,7 +1,7 @@
 // Package newsroom is a simulated outside world on loopback: outlets that publish feeds in many formats, encodings and states of repair, a mail
 // server, and a webhook receiver. A script plants mentions of watched names among decoys and background news, and knows for each item what must
 // be flagged; Report compares that truth with what came out at the webhook. `tocsin demo` and the end-to-end tests use it. It promises that
-// every address is on 127.0.0.1, that the same seed gives the same script, and that an item stays in its feed until it was served. It imports
+// every address is on 127.0.0.1 or the one host it is told, that the same seed gives the same script, and that an item stays in its feed until it was served. It imports
 // nothing of fetcher, matcher, notifier and bus, so that it cannot share their mistakes.
 package newsroom
 
@@ -29,6 +29,7 @@ type Options struct {
 	Slow     time.Duration // answering time of the slow outlet; default 3 seconds
 	Window   int           // entries that a feed document always shows; default 40
 	Keep     time.Duration // an entry stays at least so long after it was first served; default 30 seconds
+	Host     string        // address of this machine that everything listens on; default 127.0.0.1
 	Log      *slog.Logger  // default: nothing is logged
 }
 
@@ -87,6 +88,9 @@ func (o Options) withDefaults() Options {
 	if o.Keep <= 0 {
 		o.Keep = 30 * time.Second
 	}
+	if o.Host == "" {
+		o.Host = "127.0.0.1"
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -107,7 +111,7 @@ func open(o Options, p plan) (*World, error) {
 		return nil, errors.Join(err, w.Close())
 	}
 	for _, out := range w.outlets {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := w.listen()
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("open outlet %s: %w", out.ID, err), w.Close())
 		}
@@ -144,18 +148,22 @@ func (w *World) openSinks() error {
 	w.SMTPUser, w.SMTPPassword = "tocsin", base64.RawURLEncoding.EncodeToString(pass)
 	w.WebhookSecret = "whsec_" + base64.StdEncoding.EncodeToString(secret)
 	w.hook = &hookSink{key: secret}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := w.listen()
 	if err != nil {
 		return fmt.Errorf("open webhook receiver: %w", err)
 	}
 	w.WebhookURL = "http://" + l.Addr().String() + "/hook"
 	w.serve(l, w.hook)
-	w.mail, err = openMail(w.SMTPUser, w.SMTPPassword)
+	w.mail, err = openMail(w.opts.Host, w.SMTPUser, w.SMTPPassword)
 	if err != nil {
 		return err
 	}
 	w.SMTPAddr, w.CAPEM = w.mail.addr, w.mail.pem
 	return nil
+}
+
+func (w *World) listen() (net.Listener, error) {
+	return net.Listen("tcp", net.JoinHostPort(w.opts.Host, "0"))
 }
 
 func (w *World) serve(l net.Listener, h http.Handler) {
