@@ -52,6 +52,9 @@ func (b *Bus) resume(ctx context.Context, spec consumerSpec) error {
 // rescue finds messages of a WorkQueue that lie below the floor of their consumer for longer than AckWait, and plans them again through a schedule,
 // which replaces them when it fires. One message of each consumer a round is enough: there are few, and rounds follow one another.
 func (b *Bus) rescue(ctx context.Context, stuck map[string]uint64, age func(consumerSpec) time.Duration) {
+	if b.opts.Role == RoleStatus {
+		return // it only looks
+	}
 	for _, spec := range b.layout.consumers() {
 		if !b.layout.work(spec.stream) || !b.roleReads(spec) || b.mayNotLook(spec.stream) || ctx.Err() != nil {
 			continue
