@@ -5,7 +5,7 @@ BENCH    ?= .
 FAULTS   ?= 56
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
-.PHONY: help build test pages dashboards check-dashboards race vet fmt lint fuzz bench peers e2e soak chaos upgrade pictures image compose check-deploy ci clean
+.PHONY: help build test pages dashboards check-dashboards race vet fmt lint fuzz bench peers e2e soak chaos upgrade bench-cluster pictures image compose check-deploy ci clean
 
 help:
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' Makefile
@@ -51,6 +51,9 @@ soak: ## 100,000 deliveries, 30 kills, receivers that fail three times in ten: a
 chaos: ## three NATS servers and two processes of each role, broken FAULTS times: about half an hour; TOCSIN_SEED repeats a run
 	go vet -tags chaos ./cmd/tocsin
 	TOCSIN_CHAOS=$(FAULTS) go test -tags chaos ./cmd/tocsin -count=1 -v -run '^TestClusterChaos$$' -timeout 90m
+
+bench-cluster: ## TOCSIN_ITEMS items (20,000) from feeds to a webhook: one process, then roles with one matcher and with two
+	go test ./cmd/tocsin -run '^$$' -bench '^BenchmarkLoad$$' -benchtime 1x -timeout 2h
 
 upgrade: ## the commit before, TOCSIN_PREVIOUS or HEAD~1, replaced role by role on a cluster under load
 	TOCSIN_PREVIOUS=$(TOCSIN_PREVIOUS) go test -tags chaos ./cmd/tocsin -count=1 -v -run '^TestRollingUpgrade$$' -timeout 15m

@@ -42,6 +42,7 @@ type Options struct {
 	Ensure func(ctx context.Context, feedID string, at time.Time) (created bool, err error)
 
 	Workers       int           // polls at a time; default 64
+	Together      int           // items of one document that are published at the same time; one by one when 0
 	MinInterval   time.Duration // shortest distance of polls; default 1 min. Below that it shortens the adaptive distances in proportion
 	HostGap       time.Duration // distance of starts for one host and port; default 1 s, negative for none
 	HostConns     int           // requests at a time for one host and port; default 2

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"tocsin/news"
@@ -46,17 +47,39 @@ func (p *poll) publish(ctx context.Context, res *Result, doc *Document, cut bool
 // store publishes items. old says that they are backlog: no instant alert.
 func (p *poll) store(ctx context.Context, items []news.Item, old bool) error {
 	for i := range items {
-		it := &items[i]
-		it.Backfill = old
-		if err := p.f.o.Publish(ctx, *it); err != nil {
-			p.f.metrics.item("not_stored", 1)
-			return fmt.Errorf("publish item %s of feed %s: %w", it.ID, p.feed.ID, err)
+		items[i].Backfill = old
+	}
+	for part := range slices.Chunk(items, max(1, p.f.o.Together)) {
+		if err := p.together(ctx, part); err != nil {
+			return err
 		}
-		p.f.metrics.published(it)
 	}
 	p.published += len(items)
 	p.st.Items += uint64(len(items))
 	return nil
+}
+
+// together publishes items at the same time: the store syncs once for many that wait.
+func (p *poll) together(ctx context.Context, items []news.Item) (first error) {
+	errs := make([]error, len(items))
+	var wg sync.WaitGroup
+	for i := range items[1:] {
+		wg.Go(func() { errs[i+1] = p.f.o.Publish(ctx, items[i+1]) })
+	}
+	errs[0] = p.f.o.Publish(ctx, items[0])
+	wg.Wait()
+	for i, err := range errs {
+		switch {
+		case err == nil:
+			p.f.metrics.published(&items[i])
+		default:
+			p.f.metrics.item("not_stored", 1)
+			if first == nil {
+				first = fmt.Errorf("publish item %s of feed %s: %w", items[i].ID, p.feed.ID, err)
+			}
+		}
+	}
+	return first
 }
 
 // count learns from what the document showed: gaps between items, overlap with the document before, and what may have been missed.

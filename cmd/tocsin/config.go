@@ -116,7 +116,7 @@ func defaultConfig() config {
 		HTTP:    httpConfig{Listen: strict.Text{Value: "127.0.0.1:8470"}},
 		Bus:     busConfig{MaxStore: 10 << 30},
 		Fetcher: fetcherConfig{Workers: 64, MinInterval: time.Minute, HostGap: time.Second},
-		Matcher: matcherConfig{Watchlists: strict.Text{Value: shipped}, Workers: 2},
+		Matcher: matcherConfig{Watchlists: strict.Text{Value: shipped}, Workers: 64},
 		Health:  defaultHealth(),
 		dir:     ".",
 	}

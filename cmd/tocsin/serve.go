@@ -30,6 +30,9 @@ const stopWithin = 25 * time.Second
 // together, so that many are faster than a few.
 const routerWorkers = 96
 
+// itemsTogether are the items of one document that are stored at the same time, for the same reason.
+const itemsTogether = 64
+
 // instance is one running Tocsin: the rooms and what joins them.
 type instance struct {
 	cfg      config
@@ -252,7 +255,7 @@ func (in *instance) fetcherOptions(feeds []fetcher.Feed) fetcher.Options {
 			return err
 		},
 		Arm: in.bus.ArmFetch, Ensure: in.bus.EnsureFetch,
-		Workers: in.cfg.Fetcher.Workers, MinInterval: in.cfg.Fetcher.MinInterval, HostGap: in.cfg.hostGap(),
+		Workers: in.cfg.Fetcher.Workers, Together: itemsTogether, MinInterval: in.cfg.Fetcher.MinInterval, HostGap: in.cfg.hostGap(),
 		Log: in.log.With("component", "fetcher"), Registerer: in.reg,
 	}
 }
