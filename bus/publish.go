@@ -32,6 +32,7 @@ const (
 	codeNoPeers         jetstream.ErrorCode = 10005 // a server of the cluster is not there yet
 	codeUnavailable     jetstream.ErrorCode = 10008 // no leader at this moment
 	codeNotLeader       jetstream.ErrorCode = 10009
+	codeInProcess       jetstream.ErrorCode = 10158 // an earlier attempt with this id waits for the other servers
 )
 
 // PublishItem stores an item revision under its Key. It returns when the message is on disk; duplicate means that it was there already.
@@ -226,7 +227,7 @@ func (b *Bus) judge(stream, subject string, err error) error {
 			next = "raise bus.max_store"
 		}
 		return fault(place, "the storage limit is reached: "+cause(err), next+"; publishing goes on by itself", ErrStoreFull)
-	case code == 0, apiStatus(err) >= 500:
+	case code == 0, code == codeInProcess, apiStatus(err) >= 500:
 		if denied := b.link.deniedPublish(subject); denied != "" {
 			return fault("subject "+subject, "this key may not publish to it: "+denied, "grant the right to its user on every server", err)
 		}
