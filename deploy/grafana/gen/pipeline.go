@@ -30,6 +30,7 @@ func pipeline() dashboard {
 			series("Faults of the bus", "Messages that limits removed unread, messages that were planned again, restarts of the server in place.", "short", 8,
 				ranged(`sum(increase(tocsin_consumer_dropped_total{}[$__rate_interval]))`, "dropped"),
 				ranged(`sum(increase(tocsin_consumer_rescued_total{}[$__rate_interval]))`, "rescued"),
+				ranged(`sum(increase(tocsin_deliveries_rescued_total{}[$__rate_interval]))`, "deliveries rescued"),
 				ranged(`sum(increase(tocsin_bus_server_restarts_total{}[$__rate_interval]))`, "restarts")),
 			series("Clock", "Jumps of the clock, and how far it is from that of Prometheus.", "s", 8,
 				ranged(`sum(increase(tocsin_clock_jumps_total{}[$__rate_interval]))`, "jumps"),
