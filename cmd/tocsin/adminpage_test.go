@@ -29,10 +29,10 @@ func TestKilledRoleShowsOnThePage(t *testing.T) {
 			rest := strings.Join(without([]string{"fetcher", "matcher", "notifier"}, role), ",")
 			watching, alone := freeAddr(t), freeAddr(t)
 			page := start(t, config("rest.yaml", watching), watching, "--roles", rest)
-			page.waitReady(time.Minute)
+			page.waitReady(2 * time.Minute)
 			lonely := config("alone.yaml", alone)
 			p := start(t, lonely, alone, "--roles", role)
-			p.waitReady(time.Minute)
+			p.waitReady(2 * time.Minute)
 			missing := "nobody does the work of " + role
 			waitFor(t, 2*time.Minute, "the role to work", func() bool {
 				return strings.Contains(page.get("/system"), "<th scope=\"row\">"+role+"<td><span class=\"state good\">works") && !strings.Contains(page.get("/"), missing)
@@ -41,7 +41,7 @@ func TestKilledRoleShowsOnThePage(t *testing.T) {
 			killed := time.Now()
 			waitFor(t, 2*time.Minute, "the page to say that "+role+" is gone", func() bool { return strings.Contains(page.get("/"), missing) })
 			t.Logf("the page says so %s after the kill", time.Since(killed).Round(time.Second))
-			start(t, lonely, alone, "--roles", role).waitReady(time.Minute)
+			start(t, lonely, alone, "--roles", role).waitReady(2 * time.Minute)
 			waitFor(t, 2*time.Minute, "the page to be content again", func() bool { return !strings.Contains(page.get("/"), missing) })
 		})
 	}

@@ -94,7 +94,7 @@ func TestBadEndpointsAreToldAndKept(t *testing.T) {
 		fmt.Sprintf("  - {id: small, webhook: {url: %q, allow_http: true}, schedule: [0s, 1s]}\n", small.URL)+
 		fmt.Sprintf("  - {id: webcert, webhook: {url: %q}}\n", tls.URL)+
 		"notifier:\n  route: {channels: [unreachable]}\n"), addr)
-	p.waitReady(30 * time.Second)
+	p.waitReady(2 * time.Minute)
 	for _, c := range []struct {
 		channel string
 		exit    int

@@ -76,7 +76,7 @@ func BenchmarkIdleMemory(b *testing.B) {
 		write(b, dir, "feeds.yaml", list)
 		config := write(b, dir, "tocsin.yaml", fmt.Sprintf("data_dir: data\nhttp: {listen: %q}\nfetcher: {feeds: [feeds.yaml], allow_networks: [127.0.0.1], min_interval: 1s, host_gap: 0s}\n", addr))
 		p := start(b, config, addr)
-		p.waitReady(30 * time.Second)
+		p.waitReady(2 * time.Minute)
 		time.Sleep(20 * time.Second)
 		b.ReportMetric(float64(p.rss())/1e6, "rss-MB")
 		b.ReportMetric(0, "ns/op")
@@ -137,7 +137,7 @@ func watchedFlood(b *testing.B, mentions int, scraped bool) float64 {
 	dir, addr := b.TempDir(), freeAddr(b)
 	p := start(b, floodConfig(b, w, dir, addr, ""), addr)
 	defer p.kill()
-	p.waitReady(time.Minute)
+	p.waitReady(2 * time.Minute)
 	began, last := cpuSeconds(b, p.get("/metrics")), time.Now()
 	waitFor(b, 5*time.Minute, "all mentions at the webhook", func() bool {
 		if scraped && time.Since(last) > time.Second {

@@ -113,7 +113,7 @@ func TestNoSecretIsShown(t *testing.T) {
 	config, ids, more := canaryWorld(t, dir, addr)
 	env := "TOCSIN_TEST_KEY=whsec_CANARYenvironmentkeyCANARYenvironmentkey"
 	p := launch(t, config, addr, []string{env})
-	p.waitReady(30 * time.Second)
+	p.waitReady(2 * time.Minute)
 	shown := map[string]string{}
 	run := func(args ...string) string {
 		out, _ := p.command(args...)

@@ -182,7 +182,7 @@ func missingOf(s map[string]int) int {
 	return s["accepted"] - s["delivered"] - s["dead"] - s["suppressed"] - s["pending"]
 }
 
-// chaosSize is 5,000 deliveries and 10 kills; TOCSIN_SOAK=1 is the full size of `make soak`, a larger number are that many mentions, -short few.
+// chaosSize is 5,000 deliveries and 10 kills; TOCSIN_SOAK=1 is the full size of `make soak`, a larger number are that many mentions.
 func chaosSize() (mentions, feeds, kills int, span time.Duration) {
 	const full = 25_000
 	switch n, _ := strconv.Atoi(os.Getenv("TOCSIN_SOAK")); {
@@ -190,8 +190,6 @@ func chaosSize() (mentions, feeds, kills int, span time.Duration) {
 		return full, 100, 30, 10 * time.Minute
 	case n > 1:
 		return n, 100, max(10, 30*n/full), time.Duration(n) * 10 * time.Minute / full
-	case testing.Short():
-		return 90, 20, 3, 6 * time.Second
 	}
 	return 1250, 20, 10, 15 * time.Second
 }
@@ -199,6 +197,9 @@ func chaosSize() (mentions, feeds, kills int, span time.Duration) {
 // TestChaos kills the process at random moments while alerts flow to four receivers that answer wrongly three times in ten: every alert is named
 // to every receiver, by one delivery; a repetition carries the same id and is counted as ambiguous; the identity holds at every scrape.
 func TestChaos(t *testing.T) {
+	if testing.Short() {
+		t.Skip("breaks processes of its own for a minute or two: nothing of this process runs at the same time")
+	}
 	t.Parallel()
 	mentions, feeds, kills, span := chaosSize()
 	// nothing leaves a feed: a process that is killed again and again would miss it, and that is not what this test is about

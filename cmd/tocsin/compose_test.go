@@ -255,12 +255,12 @@ func upProcesses(t testing.TB, w *newsroom.World) *cluster {
 	}
 	var targets []string
 	for _, p := range []*proc{role("matcher1", "matcher"), role("matcher2", "matcher"), role("notifier", "notifier")} {
-		p.waitReady(time.Minute)
+		p.waitReady(2 * time.Minute)
 		targets = append(targets, p.addr)
 	}
 	c.fetch = func() {
 		for _, p := range []*proc{role("fetcher1", "fetcher"), role("fetcher2", "fetcher")} {
-			p.waitReady(time.Minute)
+			p.waitReady(2 * time.Minute)
 			targets = append(targets, p.addr)
 		}
 		rules, err := os.ReadFile("../../deploy/prometheus/rules.yml")

@@ -129,12 +129,12 @@ func TestSecondInstanceRefuses(t *testing.T) {
 	config := write(t, dir, "tocsin.yaml", fmt.Sprintf("data_dir: data\nhttp: {listen: %q}\nfetcher: {feeds: [feeds.yaml]}\n", addr))
 	write(t, dir, "feeds.yaml", "feeds:\n  - {url: \"http://127.0.0.1:1/none.xml\", outlet: None, lang: en}\n")
 	p := start(t, config, addr)
-	p.waitReady(20 * time.Second)
+	p.waitReady(2 * time.Minute)
 	other := write(t, dir, "other.yaml", fmt.Sprintf("data_dir: data\nhttp: {listen: %q}\nfetcher: {feeds: [feeds.yaml]}\n", freeAddr(t)))
 	q := start(t, other, addr)
 	select {
 	case <-q.done:
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("the second instance runs")
 	}
 	if out := q.output(); q.cmd.ProcessState.ExitCode() == 0 || !strings.Contains(out, "data") || !strings.Contains(out, fmt.Sprint(p.cmd.Process.Pid)) {

@@ -163,7 +163,7 @@ func TestFeedsShowAndPollAskTheInstance(t *testing.T) {
 	write(t, dir, "key", strings.Repeat("k", 40))
 	config := write(t, dir, "tocsin.yaml", fmt.Sprintf("data_dir: data\nhttp: {listen: %q}\nfetcher: {feeds: [feeds.yaml], allow_networks: [127.0.0.1], host_gap: 0s, websub: {callback: \"https://t.example/websub\", key_file: key}}\n", addr))
 	p := start(t, config, addr)
-	p.waitReady(30 * time.Second)
+	p.waitReady(2 * time.Minute)
 	server := "http://" + addr
 	show := func(word string) (d feedDetail) {
 		code, out, errs := tocsin(t, "feeds", "show", word, "--server", server, "--format", "json")

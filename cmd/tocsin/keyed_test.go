@@ -86,6 +86,9 @@ func expect(t *testing.T, code int, args ...string) string {
 // permissions` writes: set up by the admin's key alone, they deliver an alert, share an edited watchlist, and answer all commands about it. No process is
 // refused anything on the way.
 func TestEachRoleDoesItsWholeJobWithItsOwnKey(t *testing.T) {
+	if testing.Short() {
+		t.Skip("breaks processes of its own for a minute or two: nothing of this process runs at the same time")
+	}
 	t.Parallel()
 	w, dir := newKeyedWorld(t), t.TempDir()
 	k := bustest.Keyed(t, nil)
@@ -107,7 +110,7 @@ func TestEachRoleDoesItsWholeJobWithItsOwnKey(t *testing.T) {
 	for _, role := range []string{"notifier", "matcher", "fetcher"} {
 		addr := freeAddr(t)
 		procs[role] = start(t, file(role, addr), addr, "--roles", role)
-		procs[role].waitReady(60 * time.Second)
+		procs[role].waitReady(2 * time.Minute)
 	}
 	at := func(role string) string { return "http://" + procs[role].addr }
 	const canary = "tocsin_canary_last_delivered_timestamp_seconds"
@@ -173,7 +176,7 @@ func TestEachRoleDoesItsWholeJobWithItsOwnKey(t *testing.T) {
 		if err := p.interrupt(40 * time.Second); err != nil {
 			t.Errorf("%s: %v", role, err)
 		}
-		if log := p.output(); strings.Contains(log, "ermissions") || strings.Contains(log, "may not") {
+		if log := p.output(); strings.Contains(log, "ermissions") || strings.Contains(log, "key may not") || strings.Contains(log, "process may not") {
 			t.Errorf("the %s was refused something:\n%s", role, tail(log, 4000))
 		}
 	}

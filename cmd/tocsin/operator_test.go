@@ -106,7 +106,7 @@ channels:
 notifier: NOTIFIER
 `))
 	p := start(t, config, addr)
-	p.waitReady(30 * time.Second)
+	p.waitReady(2 * time.Minute)
 	waitFor(t, 30*time.Second, "the first reading of the feed", func() bool {
 		return strings.Contains(p.get("/metrics"), `tocsin_fetch_total{feed=`) || strings.Contains(p.get("/api/v1/feeds"), `"last_success"`) || strings.Contains(p.get("/api/v1/feeds"), "200")
 	})

@@ -295,7 +295,7 @@ channels:
 		env = append(env, k+"="+proxy.URL)
 	}
 	p := launch(t, config, addr, env)
-	p.waitReady(30 * time.Second)
+	p.waitReady(2 * time.Minute)
 	if out, code := p.command("send", "--test", "hook"); code != exitFailed || !strings.Contains(out, "192.0.2.10 is denied") {
 		t.Errorf("exit %d:\n%s", code, out)
 	}

@@ -35,7 +35,7 @@ func TestPrometheusAnswersEveryPanel(t *testing.T) {
 	b := openBeat(t)
 	dir, addr := t.TempDir(), freeAddr(t)
 	p := start(t, faultyInstance(t, b, dir, addr), addr)
-	p.waitReady(time.Minute)
+	p.waitReady(2 * time.Minute)
 	servers := modes(t, addr)
 	exprs := boardExprs(t)
 	for _, r := range readRules(t) {

@@ -114,7 +114,7 @@ func missing(want, got []string) string {
 }
 
 func beginning(t *testing.T, config, addr string) func() {
-	return func() { start(t, config, addr).waitReady(time.Minute) }
+	return func() { start(t, config, addr).waitReady(2 * time.Minute) }
 }
 
 func wellInstance(t *testing.T, b *beat) trouble {
@@ -202,7 +202,7 @@ func roleTrouble(t *testing.T, b *beat) (out []trouble) {
 		write(t, dir, "tocsin.yaml", strings.Replace(string(text), "bus: {max_store: 1GiB}", fmt.Sprintf("bus: {url: %q, setup: true, max_store: 1GiB}", s.ClientURL()), 1))
 		out = append(out, trouble{job: "tocsin-roles", target: addr, want: []string{"TargetDown", "CanaryMissing"}, begin: func() {
 			p := start(t, path, addr, "--roles", role)
-			p.waitReady(time.Minute)
+			p.waitReady(2 * time.Minute)
 			if role == "matcher" {
 				matcher = p
 			}

@@ -159,7 +159,7 @@ func TestHangup(t *testing.T) {
 	write(t, dir, "feeds.yaml", quietFeeds)
 	file := write(t, dir, "lists/a.yaml", list("a", "Xylophone Front"))
 	p := start(t, write(t, dir, "tocsin.yaml", strings.Replace(quietConfig, "127.0.0.1:0", addr, 1)), addr)
-	p.waitReady(30 * time.Second)
+	p.waitReady(2 * time.Minute)
 	before, err := os.Stat(file)
 	if err != nil {
 		t.Fatal(err)

@@ -55,7 +55,7 @@ func TestKilledAndHungRolesAreSeen(t *testing.T) {
 		addr := freeAddr(t)
 		file := write(t, dir, role+".yaml", strings.Replace(config, "127.0.0.1:0", addr, 1))
 		p := start(t, file, addr, "--roles", role)
-		p.waitReady(60 * time.Second)
+		p.waitReady(2 * time.Minute)
 		return p
 	}
 	procs := map[string]*proc{}

@@ -51,7 +51,7 @@ notifier:
   route: {channels: [archive]}
 `, addr, program))
 	p = start(t, config, addr)
-	p.waitReady(30 * time.Second)
+	p.waitReady(2 * time.Minute)
 	return p, dir
 }
 
